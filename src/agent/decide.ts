@@ -1,0 +1,136 @@
+/**
+ * What a task does next: a pure function of its state. Every rule of the loop is here, in the order in which it applies,
+ * and nowhere else: questions before deadlines, deadlines before tools, tools before another model call.
+ */
+import { textOf } from "./conversation.ts";
+import { isObject, type Json } from "./json.ts";
+import type { QuestionKind } from "./journal.ts";
+import { describeLimit, roomForCall, type LimitCode } from "./limits.ts";
+import { repeatKey, type CallState, type State } from "./state.ts";
+
+export type Action =
+  | { readonly type: "call_model"; readonly maxOutputTokens: number }
+  | { readonly type: "run_tools"; readonly calls: readonly CallState[] }
+  | { readonly type: "ask"; readonly questions: readonly Question[] }
+  /** Nothing to do before `until` (milliseconds since the epoch), or before an event if null. */
+  | { readonly type: "wait"; readonly until: number | null }
+  /** Ends as completed with the last text as its output; `error` says what cut it short. */
+  | { readonly type: "finish"; readonly error: string | null }
+  | { readonly type: "fail"; readonly error: string; readonly message: string };
+
+export interface Question {
+  readonly question: QuestionKind;
+  readonly callId: string | null;
+  readonly tool: string | null;
+  readonly input: Json;
+  readonly reason: string;
+}
+
+/** The same call may be asked for this often before a human is asked whether it makes sense. */
+const mostRepeats = 3;
+/** So many turns in a row may consist of invalid calls alone. */
+const mostInvalidTurns = 3;
+
+/** @param now milliseconds since the epoch */
+export function decide(state: State, now: number): Action {
+  return (
+    awaitHuman(state) ??
+    settleUncertain(state) ??
+    keepDeadline(state, now) ??
+    backOff(state, now) ??
+    stopStutter(state) ??
+    runCalls(state) ??
+    answer(state) ??
+    callModel(state)
+  );
+}
+
+function awaitHuman(state: State): Action | undefined {
+  if (state.ended !== null || state.openQuestions.length > 0) return { type: "wait", until: null };
+  if (state.endedByHuman === null) return undefined;
+  const { question, input } = state.endedByHuman;
+  const limit = isObject(input) && typeof input["limit"] === "string" ? input["limit"] : "ended_by_human";
+  return { type: "finish", error: question === "limit" ? limit : "stuttering" };
+}
+
+/** An intent without an outcome: the effect may have happened or not. A human is asked; it is never guessed. */
+function settleUncertain(state: State): Action | undefined {
+  const started = state.calls.filter(({ status }) => status === "started");
+  if (started.length === 0) return undefined;
+  const reason = "It had begun when it was cut off. Nobody knows whether it happened.";
+  return { type: "ask", questions: started.map((each) => questionAbout(each, "uncertain", reason)) };
+}
+
+function keepDeadline(state: State, now: number): Action | undefined {
+  if (now < deadlineOf(state)) return undefined;
+  return {
+    type: "fail",
+    error: "deadline_exceeded",
+    message: `The task was not done ${state.limits.deadlineMs} ms after it was submitted.`,
+  };
+}
+
+function backOff(state: State, now: number): Action | undefined {
+  if (state.fatal !== null) return { type: "fail", error: state.fatal.code, message: state.fatal.message };
+  if (state.retryAt === null || state.retryAt <= now) return undefined;
+  return { type: "wait", until: Math.min(state.retryAt, deadlineOf(state)) };
+}
+
+function deadlineOf({ limits, startedAt, humanMs }: State): number {
+  return limits.deadlineMs === null ? Number.POSITIVE_INFINITY : startedAt + humanMs + limits.deadlineMs;
+}
+
+function stopStutter(state: State): Action | undefined {
+  const repeated = state.calls.find(
+    ({ call, status }) => status === "planned" && (state.repeats[repeatKey(call)] ?? 0) > mostRepeats,
+  );
+  if (repeated === undefined) return undefined;
+  const reason = `The agent asks for the same call for the ${mostRepeats + 1}th time.`;
+  return { type: "ask", questions: [questionAbout(repeated, "stutter", reason)] };
+}
+
+function runCalls(state: State): Action | undefined {
+  const free = state.calls.filter(({ call, status }) =>
+    status === "planned" ? !call.needsApproval || call.problem !== undefined : status === "approved",
+  );
+  if (free.length > 0) return { type: "run_tools", calls: free };
+  const held = state.calls.filter(({ status }) => status === "planned");
+  if (held.length === 0) return undefined;
+  const reason = "This call needs a human's approval.";
+  return { type: "ask", questions: held.map((each) => questionAbout(each, "tool", reason)) };
+}
+
+/** The last turn asked for nothing: it is the answer. */
+function answer(state: State): Action | undefined {
+  const last = state.messages.at(-1);
+  if (last?.role !== "assistant" || state.calls.length > 0) return undefined;
+  if (state.finish === "content_filter") {
+    const message = "The model's provider withheld the answer by its content policy.";
+    return { type: "fail", error: "model_content_policy", message };
+  }
+  if (state.finish === "length") return { type: "finish", error: "token_budget_exceeded" };
+  return { type: "finish", error: textOf(last.parts) === "" ? "empty_answer" : null };
+}
+
+function callModel(state: State): Action {
+  if (state.invalidTurns >= mostInvalidTurns) {
+    const message = `The model asked for invalid calls ${mostInvalidTurns} turns in a row; the journal says what was wrong.`;
+    return { type: "fail", error: "invalid_tool_calls", message };
+  }
+  const room = roomForCall(state);
+  return "reached" in room
+    ? atLimit(state, room.reached)
+    : { type: "call_model", maxOutputTokens: room.maxOutputTokens };
+}
+
+function atLimit(state: State, limit: LimitCode): Action {
+  if (state.limits.onLimit === "stop") return { type: "finish", error: limit };
+  const { used, ceiling } = describeLimit(state, limit);
+  const reason = `The task has used ${used} of ${ceiling} and wants to go on.`;
+  const question: Question = { question: "limit", callId: null, tool: null, input: { limit, used, ceiling }, reason };
+  return { type: "ask", questions: [question] };
+}
+
+function questionAbout({ call }: CallState, question: QuestionKind, reason: string): Question {
+  return { question, callId: call.id, tool: call.tool, input: call.input, reason };
+}

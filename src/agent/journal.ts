@@ -1,0 +1,146 @@
+/**
+ * The journal: what happened in a task, in order, and nothing else. It is the only state there is; `fold` in state.ts
+ * turns it into what `decide` looks at. An entry once acknowledged never changes.
+ */
+import type { AssistantPart, ToolOutcome, Usage } from "./conversation.ts";
+import type { Json } from "./json.ts";
+
+/** An entry as it stands in the journal. `seq` counts from 1 without gaps; `at` is milliseconds since the epoch. */
+export type Entry = EntryBody & { readonly seq: number; readonly at: number };
+
+export type EntryBody =
+  | ModelEntry
+  | IntentEntry
+  | ToolEntry
+  | QuestionEntry
+  | AnswerEntry
+  | FailureEntry
+  | ReplayEntry
+  | EndEntry;
+
+/** One model turn: the whole assistant message and what it took to get it. */
+export interface ModelEntry {
+  readonly kind: "model";
+  readonly parts: readonly AssistantPart[];
+  /** The calls among `parts`, in order, each with what the registry made of it at that moment. */
+  readonly calls: readonly PlannedCall[];
+  readonly finish: FinishReason;
+  /** The candidate that answered, `provider/model`. */
+  readonly model: string;
+  readonly usage: Usage;
+  /** Micro-dollars; null: the price of this model is unknown. */
+  readonly costMicros: number | null;
+  /** Time to the first token and time per output token after it, in milliseconds. */
+  readonly ttftMs: number;
+  readonly tpotMs: number;
+  readonly attempts: readonly FailedAttempt[];
+}
+
+export type FinishReason = "stop" | "calls" | "length" | "content_filter";
+
+/** A failed attempt at a model call that came before the answer. */
+export interface FailedAttempt {
+  readonly model: string;
+  readonly code: string;
+  readonly message: string;
+  readonly ms: number;
+}
+
+/** A tool call the model asked for, resolved: which version, whether it may run, whether a human must agree. */
+export interface PlannedCall {
+  readonly id: string;
+  readonly tool: string;
+  /** The input as the model gave it: what was validated, and is parsed again (defaults, transforms) when it runs. */
+  readonly input: Json;
+  /** Absent when the tool is unknown. */
+  readonly version?: string;
+  readonly effect?: Effect;
+  readonly needsApproval: boolean;
+  /** Why it cannot run: unknown tool, invalid arguments. It becomes the call's outcome. */
+  readonly problem?: { readonly code: string; readonly message: string };
+}
+
+export type Effect = "read" | "idempotent" | "once";
+
+/** A `once` tool is about to run. An intent without an outcome means: nobody knows whether it happened. */
+export interface IntentEntry {
+  readonly kind: "intent";
+  readonly callId: string;
+  readonly tool: string;
+  readonly key: string;
+}
+
+export interface ToolEntry {
+  readonly kind: "tool";
+  readonly callId: string;
+  readonly tool: string;
+  readonly outcome: ToolOutcome;
+  readonly ms: number;
+}
+
+export type QuestionKind = "tool" | "uncertain" | "limit" | "stutter";
+
+/** A human is asked; the task waits, holding no worker. */
+export interface QuestionEntry {
+  readonly kind: "question";
+  readonly approvalId: string;
+  readonly question: QuestionKind;
+  /** The call it is about; null for a limit. */
+  readonly callId: string | null;
+  readonly tool: string | null;
+  readonly input: Json;
+  /** Binds the answer to the arguments that were shown. */
+  readonly inputHash: string;
+  readonly reason: string;
+}
+
+export interface AnswerEntry {
+  readonly kind: "answer";
+  readonly approvalId: string;
+  readonly answer: Answer;
+  /** Who decided. */
+  readonly by: string;
+}
+
+/** What a human may answer, by the kind of the question. */
+export type Answer =
+  | { readonly decision: "approve" }
+  | { readonly decision: "deny"; readonly comment: string }
+  | { readonly decision: "edit"; readonly input: Json }
+  | { readonly decision: "succeeded"; readonly output: Json }
+  | { readonly decision: "failed"; readonly comment: string }
+  | { readonly decision: "retry" }
+  | { readonly decision: "continue"; readonly advice: string; readonly limits: RaisedLimits }
+  | { readonly decision: "end" };
+
+/** New ceilings; what is absent is doubled if it was reached. */
+export interface RaisedLimits {
+  readonly maxSteps?: number;
+  readonly tokens?: number;
+  readonly costMicros?: number;
+}
+
+/** The task could not go on. It waits and tries again, or (`retryAt` null) it ends. */
+export interface FailureEntry {
+  readonly kind: "failure";
+  readonly code: string;
+  readonly message: string;
+  readonly attempts: readonly FailedAttempt[];
+  readonly retryAt: number | null;
+}
+
+/** A dead letter was set going again: from where it stopped, or from the start with another prompt. */
+export interface ReplayEntry {
+  readonly kind: "replay";
+  readonly prompt: string | null;
+  readonly by: string;
+}
+
+/** The task's one end (until a dead letter is replayed). */
+export interface EndEntry {
+  readonly kind: "end";
+  readonly status: "completed" | "failed" | "cancelled";
+  /** A stable code, or null if it ended as it should. */
+  readonly error: string | null;
+  readonly message: string;
+}

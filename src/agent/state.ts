@@ -1,0 +1,328 @@
+/**
+ * The state of a task: a pure fold over its journal. There is no other state, so any process that can read the journal
+ * can go on with the task.
+ */
+import type { Message, ToolOutcome } from "./conversation.ts";
+import { textOf } from "./conversation.ts";
+import type { Limits } from "./definition.ts";
+import { canonicalJson, isObject, type Json } from "./json.ts";
+import type {
+  Answer,
+  AnswerEntry,
+  EndEntry,
+  Entry,
+  FinishReason,
+  ModelEntry,
+  PlannedCall,
+  QuestionEntry,
+  ReplayEntry,
+} from "./journal.ts";
+import { type Budget, estimateTokens, raiseLimits, type Spent } from "./limits.ts";
+
+/** What a task is given before its first entry. */
+export interface Brief {
+  readonly prompt: string;
+  readonly limits: Limits;
+  /** Milliseconds since the epoch; the deadline counts from here. */
+  readonly submittedAt: number;
+  /** Estimated tokens of what every call carries besides this task: instructions, tools, the session's history. */
+  readonly overheadTokens: number;
+}
+
+export interface State extends Budget {
+  readonly brief: Brief;
+  readonly prompt: string;
+  /** The task's own messages after the prompt. */
+  readonly messages: readonly Message[];
+  /** The calls of the last model turn. */
+  readonly calls: readonly CallState[];
+  /** How the last model turn ended; null before the first. */
+  readonly finish: FinishReason | null;
+  readonly openQuestions: readonly QuestionEntry[];
+  readonly toolCalls: number;
+  /** A price was unknown, so that `spent.costMicros` is only a lower bound. */
+  readonly costUnknown: boolean;
+  /** How often each call, by tool and canonical arguments, was asked for. */
+  readonly repeats: Readonly<Record<string, number>>;
+  /** Turns in a row in which every call was invalid. */
+  readonly invalidTurns: number;
+  /** Failures in a row of the task itself, and when to try again. */
+  readonly failures: number;
+  readonly retryAt: number | null;
+  /** The failure that no retry can mend. */
+  readonly fatal: { readonly code: string; readonly message: string } | null;
+  /** When the deadline's count began, and how long humans were waited for since. */
+  readonly startedAt: number;
+  readonly humanMs: number;
+  readonly askedAt: number | null;
+  /** A human ended the task at this question. */
+  readonly endedByHuman: QuestionEntry | null;
+  readonly ended: EndEntry | null;
+  readonly lastSeq: number;
+}
+
+/** A call of the current turn and how far it is. `started`: its intent is journaled and its outcome is not known. */
+export interface CallState {
+  readonly call: PlannedCall;
+  /** `seq:index`: with the task's id in front, the idempotency key. */
+  readonly key: string;
+  readonly status: "planned" | "asked" | "approved" | "started" | "done";
+}
+
+const nothingSpent: Spent = { steps: 0, tokens: 0, costMicros: 0 };
+
+export function begin(brief: Brief): State {
+  return {
+    brief,
+    prompt: brief.prompt,
+    limits: brief.limits,
+    messages: [],
+    calls: [],
+    finish: null,
+    openQuestions: [],
+    spent: nothingSpent,
+    spentBefore: nothingSpent,
+    toolCalls: 0,
+    costUnknown: false,
+    contextTokens: brief.overheadTokens + estimateTokens(brief.prompt),
+    repeats: {},
+    invalidTurns: 0,
+    failures: 0,
+    retryAt: null,
+    fatal: null,
+    startedAt: brief.submittedAt,
+    humanMs: 0,
+    askedAt: null,
+    endedByHuman: null,
+    ended: null,
+    lastSeq: 0,
+  };
+}
+
+/** The state after one more entry. */
+export function fold(state: State, entry: Entry): State {
+  return { ...state, ...change(state, entry), lastSeq: entry.seq };
+}
+
+/** By what two calls are told to be the same. */
+export function repeatKey(call: PlannedCall): string {
+  return `${call.tool} ${canonicalJson(call.input)}`;
+}
+
+/** The text of the last turn that said something: the answer, or as much of it as there is. */
+export function lastText(state: State): string {
+  for (const message of state.messages.toReversed()) {
+    const text = message.role === "assistant" ? textOf(message.parts) : "";
+    if (text !== "") return text;
+  }
+  return "";
+}
+
+function change(state: State, entry: Entry): Partial<State> {
+  switch (entry.kind) {
+    case "model":
+      return afterModel(state, entry);
+    case "intent":
+      return { calls: withStatus(state.calls, entry.callId, "started") };
+    case "tool":
+      return { ...afterOutcome(state, entry.callId, entry.outcome), toolCalls: state.toolCalls + 1 };
+    case "question":
+      return {
+        openQuestions: [...state.openQuestions, entry],
+        askedAt: state.askedAt ?? entry.at,
+        calls: entry.callId === null ? state.calls : withStatus(state.calls, entry.callId, "asked"),
+      };
+    case "answer":
+      return afterAnswer(state, entry);
+    case "failure":
+      return { failures: state.failures + 1, retryAt: entry.retryAt, fatal: entry.retryAt === null ? entry : null };
+    case "replay":
+      return afterReplay(state, entry);
+    case "end":
+      return { ended: entry, openQuestions: [], calls: beforeQuestions(state) };
+  }
+}
+
+function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<State> {
+  const valid = entry.calls.filter((call) => call.problem === undefined);
+  const repeats = { ...state.repeats };
+  for (const call of valid) repeats[repeatKey(call)] = (repeats[repeatKey(call)] ?? 0) + 1;
+  return {
+    messages: [...state.messages, { role: "assistant", parts: entry.parts }],
+    calls: entry.calls.map((call, index) => ({ call, key: `${entry.seq}:${index}`, status: "planned" })),
+    finish: entry.finish,
+    spent: {
+      steps: state.spent.steps + 1,
+      tokens: state.spent.tokens + entry.usage.input + entry.usage.output,
+      costMicros: state.spent.costMicros + (entry.costMicros ?? 0),
+    },
+    costUnknown: state.costUnknown || entry.costMicros === null,
+    contextTokens: entry.usage.input + entry.usage.output,
+    repeats,
+    invalidTurns: entry.calls.length > 0 && valid.length === 0 ? state.invalidTurns + 1 : 0,
+    failures: 0,
+    retryAt: null,
+  };
+}
+
+/** A call has one outcome, the first: what comes for a call that has one, or that nobody asked for, changes nothing. */
+function afterOutcome(state: State, callId: string, outcome: ToolOutcome): Partial<State> {
+  const open = state.calls.find(({ call, status }) => call.id === callId && status !== "done");
+  if (open === undefined) return {};
+  const { tool } = open.call;
+  return {
+    calls: withStatus(state.calls, callId, "done"),
+    messages: inCallOrder([...state.messages, { role: "tool", callId, tool, outcome }], state.calls),
+    contextTokens: state.contextTokens + estimateTokens(JSON.stringify(outcome)),
+  };
+}
+
+/** Several calls have the same outcome. */
+function afterOutcomes(state: State, calls: readonly CallState[], outcome: ToolOutcome): Partial<State> {
+  const after = calls.reduce<State>((each, { call }) => ({ ...each, ...afterOutcome(each, call.id, outcome) }), state);
+  return { calls: after.calls, messages: after.messages, contextTokens: after.contextTokens };
+}
+
+function openCalls(state: State): readonly CallState[] {
+  return state.calls.filter(({ status }) => status !== "done");
+}
+
+function afterAnswer(state: State, { approvalId, answer, at }: AnswerEntry & { at: number }): Partial<State> {
+  const question = state.openQuestions.find((open) => open.approvalId === approvalId);
+  if (question === undefined) return {};
+  const openQuestions = state.openQuestions.filter((open) => open !== question);
+  const waited: Partial<State> =
+    openQuestions.length > 0 || state.askedAt === null
+      ? { openQuestions }
+      : { openQuestions, askedAt: null, humanMs: state.humanMs + Math.max(0, at - state.askedAt) };
+  return { ...waited, ...applyAnswer(state, question, answer) };
+}
+
+function applyAnswer(state: State, question: QuestionEntry, answer: Answer): Partial<State> {
+  const callId = question.callId ?? "";
+  switch (answer.decision) {
+    case "approve":
+    case "retry":
+      return { calls: withStatus(state.calls, callId, "approved") };
+    case "edit":
+      return withInput(state, callId, answer.input);
+    case "deny":
+      return afterOutcome(state, callId, refusal("denied", "A human denied this call", answer.comment));
+    case "succeeded":
+      return afterOutcome(state, callId, { ok: true, output: answer.output });
+    case "failed":
+      return afterOutcome(
+        state,
+        callId,
+        refusal("tool_failed", "A human reports that this call failed", answer.comment),
+      );
+    case "continue":
+      return afterContinue(state, question, answer);
+    case "end":
+      // A later task of the session reads these messages, and no model takes a call without an outcome.
+      return {
+        ...afterOutcomes(state, openCalls(state), refusal("stopped_by_human", "A human ended the task", "")),
+        endedByHuman: question,
+      };
+  }
+}
+
+function afterContinue(
+  state: State,
+  question: QuestionEntry,
+  answer: Answer & { decision: "continue" },
+): Partial<State> {
+  if (question.question === "limit") {
+    const reached = isObject(question.input) ? question.input["limit"] : undefined;
+    const limits = raiseLimits(state.limits, reached, answer.limits);
+    if (answer.advice === "") return { limits };
+    return {
+      limits,
+      messages: [...state.messages, { role: "user", text: answer.advice }],
+      contextTokens: state.contextTokens + estimateTokens(answer.advice),
+    };
+  }
+  if (answer.advice === "") return { calls: withStatus(state.calls, question.callId ?? "", "planned"), repeats: {} };
+  // With advice the repeated call does not run, however often the turn asks for it: the model sees the advice instead.
+  const asked = state.calls.find(({ call }) => call.id === question.callId);
+  const same = openCalls(state).filter(({ call }) => asked !== undefined && repeatKey(call) === repeatKey(asked.call));
+  const outcome = refusal("stopped_by_human", "A human stopped this repetition", answer.advice);
+  return { ...afterOutcomes(state, same, outcome), repeats: {} };
+}
+
+function afterReplay(state: State, entry: ReplayEntry & { at: number }): Partial<State> {
+  const again: Partial<State> = {
+    ended: null,
+    endedByHuman: null,
+    failures: 0,
+    retryAt: null,
+    fatal: null,
+    invalidTurns: 0,
+    startedAt: entry.at,
+    humanMs: 0,
+    askedAt: null,
+  };
+  if (entry.prompt === null) return { ...again, ...beforeWithheld(state) };
+  const { overheadTokens } = state.brief;
+  return {
+    ...again,
+    prompt: entry.prompt,
+    messages: [],
+    calls: [],
+    finish: null,
+    repeats: {},
+    spentBefore: state.spent,
+    contextTokens: overheadTokens + estimateTokens(entry.prompt),
+  };
+}
+
+/** The calls as they were before the questions that an end leaves open: a replay asks them again. */
+function beforeQuestions({ calls, openQuestions }: State): readonly CallState[] {
+  return openQuestions.reduce(
+    (known, { callId, question }) => withStatus(known, callId ?? "", question === "uncertain" ? "started" : "planned"),
+    calls,
+  );
+}
+
+/** Without the turn that the content filter withheld, so that a replay asks the model again. */
+function beforeWithheld({ finish, calls, messages }: State): Partial<State> {
+  if (finish !== "content_filter" || calls.length > 0) return {};
+  return { finish: null, messages: messages.slice(0, lastAssistant(messages)) };
+}
+
+function withStatus(calls: readonly CallState[], callId: string, status: CallState["status"]): readonly CallState[] {
+  return calls.map((state) => (state.call.id === callId && state.status !== "done" ? { ...state, status } : state));
+}
+
+/** A human changed the arguments: the call, and what the model is shown to have asked for, both carry the new ones. */
+function withInput(state: State, callId: string, input: Json): Partial<State> {
+  return {
+    calls: state.calls.map((each) =>
+      each.call.id === callId ? { ...each, call: { ...each.call, input }, status: "approved" } : each,
+    ),
+    messages: state.messages.map((message, index) => {
+      if (message.role !== "assistant" || index !== lastAssistant(state.messages)) return message;
+      const parts = message.parts.map((part) =>
+        part.type === "call" && part.id === callId ? { ...part, input } : part,
+      );
+      return { ...message, parts };
+    }),
+  };
+}
+
+/** Outcomes arrive in any order; the model reads them in the order of its calls. */
+function inCallOrder(messages: Message[], calls: readonly CallState[]): Message[] {
+  const turn = lastAssistant(messages) + 1;
+  const position = (message: Message): number =>
+    message.role === "tool" ? calls.findIndex(({ call }) => call.id === message.callId) : -1;
+  const outcomes = messages.slice(turn).sort((a, b) => position(a) - position(b));
+  return [...messages.slice(0, turn), ...outcomes];
+}
+
+function lastAssistant(messages: readonly Message[]): number {
+  return messages.findLastIndex((message) => message.role === "assistant");
+}
+
+function refusal(code: string, what: string, comment: string): ToolOutcome {
+  return { ok: false, code, message: comment === "" ? `${what}.` : `${what}: ${comment}` };
+}

@@ -1,0 +1,46 @@
+/** What runs here: agents and tools, as written in holdfast.config.ts. */
+import type { AgentDefinition } from "./agent/definition.ts";
+import { InvalidInputError, messageOf } from "./platform/errors.ts";
+import { createToolCatalogue } from "./tools/catalogue.ts";
+import type { Tool } from "./tools/define-tool.ts";
+
+export interface HoldfastConfig {
+  readonly agents: readonly AgentDefinition[];
+  // A tool takes only its own input: in a list of many, `never` is the one type that all of them accept.
+  readonly tools?: readonly Tool<never, unknown>[];
+  /** Tasks that run at the same time in one process; default 256. */
+  readonly slots?: number;
+  /** Tasks that may wait for a worker, before submits are refused with 429; default 10,000. */
+  readonly maxWaiting?: number;
+}
+
+/**
+ * Checks a configuration as a whole: names are unique, every tool an agent refers to exists.
+ * @throws InvalidInputError `invalid_config` with the path of what is wrong
+ */
+export function defineConfig(config: HoldfastConfig): HoldfastConfig {
+  if (config.agents.length === 0) throw invalid("There is no agent in it.", "/agents");
+  const catalogue = createToolCatalogue(toolsOf(config));
+  const names = new Set<string>();
+  for (const [index, agent] of config.agents.entries()) {
+    if (names.has(agent.name)) throw invalid(`Two agents are named "${agent.name}".`, `/agents/${index}/name`);
+    names.add(agent.name);
+    for (const [position, reference] of agent.tools.entries()) {
+      try {
+        catalogue.resolve(reference);
+      } catch (error) {
+        throw invalid(`Agent "${agent.name}": ${messageOf(error)}`, `/agents/${index}/tools/${position}`);
+      }
+    }
+  }
+  return config;
+}
+
+/** The tools of a configuration, each taking whatever its own schema lets through. */
+export function toolsOf({ tools = [] }: HoldfastConfig): readonly Tool[] {
+  return tools as readonly Tool[];
+}
+
+function invalid(message: string, path: string): InvalidInputError {
+  return new InvalidInputError("invalid_config", message, path);
+}

@@ -1,0 +1,98 @@
+/** A new task from a step of an old one, in a session of its own, with another prompt or model. */
+import type { Message } from "../agent/conversation.ts";
+import { defaultLimits } from "../agent/definition.ts";
+import type { Entry } from "../agent/journal.ts";
+import { begin, fold } from "../agent/state.ts";
+import type { Hub } from "../events/hub.ts";
+import { InvalidInputError } from "../platform/errors.ts";
+import type { NewId } from "../platform/ids.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Store } from "../store/store.ts";
+import type { TaskRow } from "../store/task-row.ts";
+import { resultOf, type AgentResult } from "./agent-result.ts";
+import { readExchanges } from "./conversations.ts";
+import { findTask, type TaskAddress } from "./watch.ts";
+
+export interface Fork {
+  /** The last model turn (with its tools) to keep, from 1; 0: none; null: all that are whole. */
+  readonly step: number | null;
+  readonly prompt: string | null;
+  readonly model: readonly string[] | null;
+}
+
+export interface ForkDeps {
+  readonly store: Store;
+  readonly hub: Hub;
+  readonly newId: NewId;
+  readonly clock: Clock;
+}
+
+/** A fork carries the conversation before it along; more exchanges than this are left behind. */
+const mostExchanges = 100;
+
+/** @throws NotFoundError; InvalidInputError `no_such_step` */
+export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork): Promise<AgentResult> {
+  const { store, hub, newId } = deps;
+  const { tenant, taskId } = address;
+  const original = await findTask(deps, address);
+  const entries = (await store.journals([taskId])).get(taskId) ?? [];
+  const steps = wholeSteps(entries);
+  const step = fork.step ?? steps.ends.length;
+  const upToSeq = step === 0 ? steps.begin : steps.ends[step - 1];
+  if (upToSeq === undefined) {
+    const message = `Task ${taskId} has ${steps.ends.length} whole steps; ${step} is beyond them.`;
+    throw new InvalidInputError("no_such_step", message, "/step");
+  }
+  const id = newId();
+  const task = {
+    id,
+    tenant,
+    sessionId: id,
+    agent: original.agent,
+    priority: original.priority,
+    input: {
+      ...original.input,
+      prompt: fork.prompt ?? steps.prompt ?? original.input.prompt,
+      model: fork.model ?? original.input.model,
+      history: await historyOf(store, original),
+    },
+    userId: original.userId,
+    metadata: original.metadata,
+    idempotencyKey: null,
+    requestHash: null,
+    forkedFrom: taskId,
+  };
+  await store.fork(task, { from: taskId, afterSeq: steps.begin, upToSeq });
+  hub.hint({ type: "work" });
+  return resultOf(await findTask(deps, { tenant, taskId: id }), deps);
+}
+
+interface Steps {
+  /** The journal before this number was made void by a replay with another prompt. */
+  readonly begin: number;
+  readonly prompt: string | null;
+  /** The number of the last entry of each whole step: a model turn with the outcomes of all the calls it asked for. */
+  readonly ends: readonly number[];
+}
+
+function wholeSteps(entries: readonly Entry[]): Steps {
+  let steps: { begin: number; prompt: string | null; ends: number[] } = { begin: 0, prompt: null, ends: [] };
+  let state = begin({ prompt: "", limits: defaultLimits, submittedAt: 0, overheadTokens: 0 });
+  let turnIsOpen = false;
+  for (const entry of entries) {
+    state = fold(state, entry);
+    if (entry.kind === "replay" && entry.prompt !== null) steps = { begin: entry.seq, prompt: entry.prompt, ends: [] };
+    if (entry.kind === "model") turnIsOpen = state.calls.length > 0;
+    if (!turnIsOpen || state.calls.some(({ status }) => status !== "done")) continue;
+    steps.ends.push(entry.seq);
+    turnIsOpen = false;
+  }
+  return steps;
+}
+
+/** What the original's session held before it, and what it brought along itself if it is a fork. */
+async function historyOf(store: Store, original: TaskRow): Promise<Message[]> {
+  const { tenant, sessionId, position, input } = original;
+  const before = await readExchanges(store, { tenant, sessionId, before: position, limit: mostExchanges });
+  return [...before.flatMap(({ messages }) => messages), ...input.history];
+}

@@ -1,0 +1,68 @@
+/**
+ * What the engine runs: a program decides, the engine makes its decisions durable. The agent loop is one program.
+ *
+ * A program is pure but for the `run` of its effects. Its state is a fold over the journal, so any process can go on with
+ * it, and nothing it holds in memory needs to survive.
+ */
+import type { Message } from "../agent/conversation.ts";
+import type { Entry, EntryBody } from "../agent/journal.ts";
+import type { ClaimedTask, TaskProgress } from "../store/task-row.ts";
+
+export interface Program<State> {
+  begin(): State;
+  fold(state: State, entry: Entry): State;
+  /** @param now milliseconds since the epoch */
+  next(state: State, now: number): Step;
+  progress(state: State): TaskProgress;
+  /** Failures of the task itself in a row, by which the engine backs off. */
+  failures(state: State): number;
+  /** What a completed task adds to its conversation. */
+  said(state: State): readonly Message[];
+}
+
+/** A program of which the engine need not know the state. */
+export interface OpenedProgram {
+  readonly fold: (entry: Entry) => void;
+  readonly next: (now: number) => Step;
+  readonly progress: () => TaskProgress;
+  readonly failures: () => number;
+  readonly said: () => readonly Message[];
+}
+
+/** Makes the program for a claimed task, reading what it needs (its conversation) from the store. */
+export type OpenProgram = (task: ClaimedTask) => Promise<OpenedProgram>;
+
+export type Step =
+  /** Does something; the entries it answers become durable before the next step's effect. */
+  | { readonly type: "effect"; readonly run: (context: EffectContext) => Promise<readonly EntryBody[]> }
+  /** Waits, holding no worker, until a time (milliseconds since the epoch) or, if null, an event. */
+  | { readonly type: "park"; readonly entries: readonly EntryBody[]; readonly until: number | null }
+  | {
+      readonly type: "end";
+      readonly status: "completed" | "failed" | "cancelled";
+      readonly error: string | null;
+      readonly message: string;
+    };
+
+export interface EffectContext {
+  /** Makes an entry durable before it resolves: for intents, and for outcomes that must not wait for slower siblings. */
+  readonly append: (entry: EntryBody) => Promise<void>;
+  /** The lease is lost or the process stops: leave everything. */
+  readonly abandoned: AbortSignal;
+  /** Somebody cancelled the task, or `abandoned`: leave what may be left without harm. */
+  readonly cancelled: AbortSignal;
+}
+
+/** Binds a program to its state. */
+export function openProgram<State>(program: Program<State>): OpenedProgram {
+  let state = program.begin();
+  return {
+    fold: (entry) => {
+      state = program.fold(state, entry);
+    },
+    next: (now) => program.next(state, now),
+    progress: () => program.progress(state),
+    failures: () => program.failures(state),
+    said: () => program.said(state),
+  };
+}

@@ -1,0 +1,103 @@
+/** What a task may be asked for, whichever door it comes in by, and its translation into a row. */
+import type { AgentDefinition, Limits } from "../agent/definition.ts";
+import type { Json, JsonObject } from "../agent/json.ts";
+import { InvalidInputError } from "../platform/errors.ts";
+import type { NewTask } from "../store/task-row.ts";
+
+export interface TaskRequest {
+  readonly prompt: string;
+  /** May be left out where the service hosts one agent. */
+  readonly agent?: string | undefined;
+  /** Absent: a new conversation. */
+  readonly sessionId?: string | undefined;
+  readonly userId?: string | undefined;
+  /** Given to the agent with the prompt. */
+  readonly context?: Json | undefined;
+  /** Kept with the task for whoever submitted it; the agent does not see it. */
+  readonly metadata?: JsonObject | undefined;
+  /** Candidates instead of the agent's route. */
+  readonly model?: readonly string[] | undefined;
+  readonly maxSteps?: number | undefined;
+  readonly tokenBudget?: number | undefined;
+  readonly costBudgetUsd?: number | undefined;
+  readonly deadlineMs?: number | undefined;
+  /** Higher goes first; -100 to 100, default 0. */
+  readonly priority?: number | undefined;
+  /** A repeat with the same key answers the same task. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** The bounds of what a request may set, inclusive. */
+export const requestBounds = {
+  promptChars: { least: 1, most: 500_000 },
+  sessionIdChars: { least: 1, most: 200 },
+  userIdChars: { least: 1, most: 200 },
+  idempotencyKeyChars: { least: 1, most: 200 },
+  maxSteps: { least: 1, most: 25 },
+  tokenBudget: { least: 512, most: 32_768 },
+  costBudgetUsd: { least: 0.000_001, most: 1_000_000 },
+  deadlineMs: { least: 1, most: 30 * 86_400_000 },
+  priority: { least: -100, most: 100 },
+} as const;
+
+export interface Identity {
+  readonly id: string;
+  readonly sessionId: string;
+  readonly tenant: string;
+  readonly requestHash: string | null;
+}
+
+/** @throws InvalidInputError with the path of what is out of bounds */
+export function toNewTask(request: TaskRequest, agent: AgentDefinition, identity: Identity): NewTask {
+  checkBounds(request);
+  return {
+    ...identity,
+    agent: agent.name,
+    priority: request.priority ?? 0,
+    input: {
+      prompt: request.prompt,
+      context: request.context ?? null,
+      limits: limitsOf(request),
+      model: request.model ?? [],
+      history: [],
+    },
+    userId: request.userId ?? null,
+    metadata: request.metadata ?? {},
+    idempotencyKey: request.idempotencyKey ?? null,
+    forkedFrom: null,
+  };
+}
+
+function limitsOf({ maxSteps, tokenBudget, costBudgetUsd, deadlineMs }: TaskRequest): Partial<Limits> {
+  return {
+    ...(maxSteps !== undefined && { maxSteps }),
+    ...(tokenBudget !== undefined && { tokens: tokenBudget }),
+    ...(costBudgetUsd !== undefined && { costMicros: Math.round(costBudgetUsd * 1e6) }),
+    ...(deadlineMs !== undefined && { deadlineMs }),
+  };
+}
+
+function checkBounds(request: TaskRequest): void {
+  checkText(request.prompt, "prompt", requestBounds.promptChars);
+  checkText(request.sessionId, "sessionId", requestBounds.sessionIdChars);
+  checkText(request.userId, "userId", requestBounds.userIdChars);
+  checkText(request.idempotencyKey, "idempotencyKey", requestBounds.idempotencyKeyChars);
+  for (const name of ["maxSteps", "tokenBudget", "costBudgetUsd", "deadlineMs", "priority"] as const) {
+    const value = request[name];
+    const { least, most } = requestBounds[name];
+    if (value === undefined || (value >= least && value <= most)) continue;
+    throw new InvalidInputError("invalid_request", `${name} is ${value}, but must be ${least} to ${most}.`, `/${name}`);
+  }
+}
+
+function checkText(value: string | undefined, name: string, { least, most }: { least: number; most: number }): void {
+  if (value === undefined) return;
+  if (value.length < least || value.length > most) {
+    const rule = `must have ${least} to ${most} characters, but has ${value.length}`;
+    throw new InvalidInputError("invalid_request", `${name} ${rule}.`, `/${name}`);
+  }
+  if (value.includes("\0") || !value.isWellFormed()) {
+    const rule = "must be well-formed Unicode without the character U+0000";
+    throw new InvalidInputError("invalid_request", `${name} ${rule}.`, `/${name}`);
+  }
+}

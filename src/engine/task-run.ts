@@ -1,0 +1,120 @@
+/**
+ * Runs one claimed task until it ends, waits, is given back, or is lost. This loop is the engine's specification: what was
+ * decided upon is durable before anything follows from it, and nothing is held in memory that the journal does not have.
+ */
+import type { EntryBody } from "../agent/journal.ts";
+import type { Clock } from "../platform/clock.ts";
+import { HoldfastError, messageOf, type Retry } from "../platform/errors.ts";
+import type { Random } from "../platform/random.ts";
+import { ModelCallError } from "../gateway/model-gateway.ts";
+import { StoreError } from "../store/store-error.ts";
+import { LeaseLostError, type TaskJournal } from "./task-journal.ts";
+import type { EffectContext, OpenedProgram, Step } from "./program.ts";
+
+export interface TaskRunDeps {
+  readonly taskId: string;
+  readonly journal: TaskJournal;
+  readonly program: OpenedProgram;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Gives the task back at the next boundary. */
+  readonly stopping: AbortSignal;
+  /** Drops the task now: the lease is lost, or the time to stop is over. */
+  readonly abandoned: AbortSignal;
+  /** Aborted with a `TaskCancelled`, or together with `abandoned`. */
+  readonly cancelled: AbortSignal;
+  readonly retries: RetryPolicy;
+}
+
+/** How a task that failed as a whole is tried again: exponential backoff with full jitter. */
+export interface RetryPolicy {
+  readonly attempts: number;
+  readonly baseMs: number;
+  readonly mostMs: number;
+}
+
+export const defaultRetries: RetryPolicy = { attempts: 8, baseMs: 1_000, mostMs: 300_000 };
+
+/** Why `cancelled` aborts when somebody asked for it. */
+export class TaskCancelled extends HoldfastError {
+  readonly by: string;
+
+  constructor(by: string) {
+    super("cancelled", `Cancelled by ${by}.`);
+    this.name = "TaskCancelled";
+    this.by = by;
+  }
+}
+
+export type RunOutcome = "completed" | "failed" | "cancelled" | "parked" | "handed_back";
+
+/**
+ * @returns "handed_back" when the worker must release the lease
+ * @throws LeaseLostError when it must not touch the task any more; StoreError when the store refuses
+ */
+export async function runTask(run: TaskRunDeps): Promise<RunOutcome> {
+  const { journal, program, clock } = run;
+  // Bounded by the program's own limits: every step but the last leads to a model call, a tool call or a question.
+  for (;;) {
+    const step: Step = isCancelled(run) ? cancelStep(run) : program.next(clock.now());
+    switch (step.type) {
+      case "effect": {
+        await journal.flush();
+        if (run.stopping.aborted) return "handed_back";
+        if (isCancelled(run)) break;
+        journal.add(await performEffect(run, step));
+        break;
+      }
+      case "park": {
+        if (await journal.park(step.entries, step.until)) return "parked";
+        break;
+      }
+      case "end": {
+        const { status, error, message } = step;
+        await journal.finish({ status, error, errorMessage: message });
+        return status;
+      }
+    }
+  }
+}
+
+function isCancelled({ cancelled, abandoned }: TaskRunDeps): boolean {
+  return cancelled.aborted && !abandoned.aborted;
+}
+
+function cancelStep({ cancelled }: TaskRunDeps): Step {
+  return { type: "end", status: "cancelled", error: "cancelled", message: messageOf(cancelled.reason) };
+}
+
+/** Runs an effect; what it throws becomes a journaled failure with a time to try again, or the end of the task. */
+async function performEffect(run: TaskRunDeps, step: Step & { type: "effect" }): Promise<readonly EntryBody[]> {
+  const context: EffectContext = {
+    append: (entry) => run.journal.append(entry),
+    abandoned: run.abandoned,
+    cancelled: run.cancelled,
+  };
+  try {
+    return await step.run(context);
+  } catch (error) {
+    if (run.abandoned.aborted) throw new LeaseLostError(run.taskId, run.abandoned.reason);
+    if (run.cancelled.aborted) return [];
+    if (error instanceof LeaseLostError || error instanceof StoreError) throw error;
+    return [failureEntry(run, error)];
+  }
+}
+
+function failureEntry(run: TaskRunDeps, error: unknown): EntryBody {
+  const { retries, program, clock, random } = run;
+  const retry: Retry = error instanceof HoldfastError ? error.retry : "now";
+  const failures = program.failures() + 1;
+  const exhausted = failures >= retries.attempts;
+  const backoffMs = random() * Math.min(retries.mostMs, retries.baseMs * 2 ** (failures - 1));
+  const leastMs = typeof retry === "object" ? retry.afterMs : 0;
+  return {
+    kind: "failure",
+    code: error instanceof HoldfastError ? error.code : "internal_error",
+    message: messageOf(error),
+    attempts: error instanceof ModelCallError ? error.attempts : [],
+    retryAt: retry === "never" || exhausted ? null : clock.now() + Math.max(leastMs, backoffMs),
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * Watching a task from any process: its entries without a gap, the text of the turn in flight, its end.
+ *
+ * News from the hub is fast and may be lost; the store is the truth. It is read at the start, when news was lost, and from
+ * time to time, for tasks that run in another process.
+ */
+import type { Delta } from "../agent/conversation.ts";
+import type { Entry } from "../agent/journal.ts";
+import type { Hub } from "../events/hub.ts";
+import { NewsQueue } from "../events/news-queue.ts";
+import type { Clock } from "../platform/clock.ts";
+import { NotFoundError } from "../platform/errors.ts";
+import type { Store } from "../store/store.ts";
+import type { TaskRow } from "../store/task-row.ts";
+import { hasEnded, resultOf, type AgentResult } from "./agent-result.ts";
+
+export type TaskEvent =
+  | { readonly type: "entry"; readonly entry: Entry }
+  | { readonly type: "delta"; readonly delta: Delta }
+  /** The whole text so far of the turn in flight; replaces what deltas brought. */
+  | { readonly type: "partial"; readonly text: string }
+  /** The task has ended; nothing follows. */
+  | { readonly type: "result"; readonly result: AgentResult };
+
+export interface WatchDeps {
+  readonly store: Store;
+  readonly hub: Hub;
+  readonly clock: Clock;
+  /** How often the store is asked about a task of which no news comes, because it runs elsewhere. */
+  readonly pollMs: number;
+}
+
+export interface TaskAddress {
+  readonly tenant: string;
+  readonly taskId: string;
+}
+
+const entriesPerRead = 200;
+/** Of a task that runs in this process news does come: the store is asked that much less often. */
+const patience = 10;
+
+/**
+ * @param watch.afterSeq entries after this number; 0: all
+ * @throws NotFoundError `task_not_found`
+ * @returns ends with a result when the task has ended, without one when the signal aborts
+ */
+export async function* watchTask(
+  deps: WatchDeps,
+  watch: TaskAddress & { afterSeq: number; signal: AbortSignal },
+): AsyncGenerator<TaskEvent> {
+  const { taskId, signal } = watch;
+  const queue = new NewsQueue({ ...deps, taskId });
+  let seq = watch.afterSeq;
+  let inSync = false;
+  let runsHere = false;
+  let shown = "";
+  try {
+    for (;;) {
+      if (!inSync) {
+        queue.clear();
+        const row = await findTask(deps, watch);
+        for await (const entry of readEntries(deps, { ...watch, afterSeq: seq })) {
+          seq = entry.seq;
+          yield { type: "entry", entry };
+        }
+        if (hasEnded(row)) return yield { type: "result", result: await resultOf(row, deps) };
+        const text = await partialText(deps, taskId, queue);
+        if (text !== shown && text !== "") yield { type: "partial", text };
+        shown = text;
+        inSync = true;
+      }
+      const news = await queue.take(runsHere ? deps.pollMs * patience : deps.pollMs, signal);
+      if (news.type === "aborted") return;
+      if (news.type === "delta") yield news;
+      else if (news.type === "entries") {
+        for (const entry of news.entries) {
+          if (entry.seq !== seq + 1) continue;
+          seq = entry.seq;
+          yield { type: "entry", entry };
+        }
+        inSync = (news.entries.at(-1)?.seq ?? 0) <= seq;
+      } else inSync = false;
+      runsHere = news.type === "delta" || news.type === "entries" || (runsHere && news.type !== "timeout");
+    }
+  } finally {
+    queue.close();
+  }
+}
+
+/**
+ * Waits until the task has ended, at most `waitMs`.
+ * @returns its row as it is then
+ * @throws NotFoundError `task_not_found`
+ */
+export async function awaitEnd(
+  deps: WatchDeps,
+  { waitMs, signal, ...address }: TaskAddress & { waitMs: number; signal: AbortSignal },
+): Promise<TaskRow> {
+  const queue = new NewsQueue({ ...deps, taskId: address.taskId });
+  const giveUpAt = deps.clock.monotonic() + waitMs;
+  try {
+    for (;;) {
+      const row = await findTask(deps, address);
+      const leftMs = giveUpAt - deps.clock.monotonic();
+      if (hasEnded(row) || leftMs <= 0 || signal.aborted) return row;
+      let news = await queue.take(Math.min(leftMs, deps.pollMs), signal);
+      while (news.type === "delta" || news.type === "entries") news = await queue.take(Math.min(leftMs, deps.pollMs), signal);
+    }
+  } finally {
+    queue.close();
+  }
+}
+
+/** @throws NotFoundError `task_not_found` */
+export async function findTask({ store }: { store: Store }, { tenant, taskId }: TaskAddress): Promise<TaskRow> {
+  const row = await store.task(tenant, taskId);
+  if (row === undefined) throw new NotFoundError("task_not_found", `There is no task ${taskId}.`);
+  return row;
+}
+
+async function* readEntries(
+  { store }: WatchDeps,
+  { tenant, taskId, afterSeq }: TaskAddress & { afterSeq: number },
+): AsyncGenerator<Entry> {
+  for (let after = afterSeq; ; ) {
+    const page = await store.journal({ tenant, taskId, afterSeq: after, limit: entriesPerRead });
+    yield* page;
+    if (page.length < entriesPerRead) return;
+    after = page.at(-1)?.seq ?? after;
+  }
+}
+
+async function partialText({ hub, store }: WatchDeps, taskId: string, queue: NewsQueue): Promise<string> {
+  const kept = await store.partial(taskId);
+  const current = queue.dropDeltas();
+  const here = hub.partial(taskId);
+  return current ? here || kept : "";
+}

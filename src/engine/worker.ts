@@ -1,0 +1,261 @@
+/**
+ * A worker: N slots that claim tasks and run them, under one lease.
+ *
+ * States: working → stopping (claims nothing, gives each task back at its next boundary) → stopped. A lost lease abandons
+ * every task at once and is followed by a new lease. Whatever happens to a run, its task either ended, waits, was given
+ * back, or belongs to somebody else.
+ */
+import type { Entry } from "../agent/journal.ts";
+import type { JsonObject } from "../agent/json.ts";
+import type { Hub } from "../events/hub.ts";
+import { createSignal } from "../platform/abort.ts";
+import { createBackground } from "../platform/background.ts";
+import type { Clock } from "../platform/clock.ts";
+import { messageOf } from "../platform/errors.ts";
+import type { NewId } from "../platform/ids.ts";
+import type { Random } from "../platform/random.ts";
+import type { Store } from "../store/store.ts";
+import type { ClaimedTask } from "../store/task-row.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Conversations } from "./conversations.ts";
+import { takeLease, type Lease } from "./lease.ts";
+import type { OpenProgram } from "./program.ts";
+import { sweep } from "./sweeper.ts";
+import { createTaskJournal, LeaseLostError } from "./task-journal.ts";
+import { runTask, TaskCancelled, type RetryPolicy, type RunOutcome } from "./task-run.ts";
+
+export interface WorkerDeps {
+  readonly store: Store;
+  readonly hub: Hub;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newId: NewId;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly openProgram: OpenProgram;
+  readonly conversations: Conversations;
+  readonly settings: WorkerSettings;
+}
+
+export interface WorkerSettings {
+  /** The agents this process hosts; it claims no other task. */
+  readonly agents: readonly string[];
+  /** Tasks that run at the same time. */
+  readonly slots: number;
+  /** How long after its last heartbeat a process is taken for dead. */
+  readonly leaseMs: number;
+  /** How often the store is asked for work of which no word came. */
+  readonly pollMs: number;
+  /** How long `stop` waits for what is in flight. */
+  readonly drainMs: number;
+  readonly retries: RetryPolicy;
+  /** About this process, for whoever looks at the registry. */
+  readonly info: JsonObject;
+}
+
+/** More tasks are claimed by the next statement: bounds the time its locks are held. */
+const mostPerClaim = 200;
+/** A task whose run broke for no reason of its own is left alone for a while, so that it cannot break in a hot loop. */
+const brokenPauseMs = 5_000;
+
+/** One task in a slot. */
+interface Run {
+  readonly task: ClaimedTask;
+  readonly cancelled: AbortController;
+  readonly abandoned: AbortController;
+}
+
+interface Release {
+  readonly taskId: string;
+  readonly epoch: number;
+  readonly pauseMs: number;
+}
+
+export class Worker {
+  readonly #deps: WorkerDeps;
+  readonly #runs = new Map<string, Run>();
+  /** Leases that could not be given back because the store was away. */
+  readonly #unreleased = new Map<string, Release>();
+  readonly #wake = createSignal();
+  /** Aborts when nothing more is claimed. */
+  readonly #stopping = new AbortController();
+  /** Aborts when the lease is not needed any more. */
+  readonly #drained = new AbortController();
+  readonly #background = createBackground((name, error) => this.#broke(name, error));
+  readonly #running = createBackground((name, error) => this.#broke(name, error));
+  #lease: Lease | undefined;
+
+  constructor(deps: WorkerDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const { hub, settings } = this.#deps;
+    const stopListening = hub.onHint((hint) => {
+      if (hint.type === "work") this.#wake.set();
+      if (hint.type === "cancel") this.#cancel(hint.taskId, hint.by);
+    });
+    this.#stopping.signal.addEventListener("abort", stopListening, { once: true });
+    const sweeper = { ...this.#deps, pollMs: settings.pollMs, wake: this.#wake };
+    this.#background.start("worker", () => this.#work());
+    this.#background.start("sweeper", () => sweep(sweeper, this.#stopping.signal));
+  }
+
+  /** The number of tasks that run in this process now. */
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** Whether this process holds a lease, without which it runs nothing. */
+  get leased(): boolean {
+    return this.#lease?.lost.aborted === false;
+  }
+
+  /** Claims nothing more, gives every task back at its next boundary, and abandons what is not there in `drainMs`. */
+  async stop(): Promise<void> {
+    const { clock, log, settings, store } = this.#deps;
+    this.#stopping.abort();
+    const cancelDrain = clock.timer(settings.drainMs, () => {
+      log.warn({ tasks: this.#runs.size }, "not all tasks reached a boundary in time; they are abandoned");
+      this.#abandonAll();
+    });
+    await this.#running.settled();
+    cancelDrain();
+    this.#drained.abort();
+    await this.#background.settled();
+    if (this.#lease === undefined) return;
+    await store.unregisterWorker(this.#lease.workerId).catch((error: unknown) => this.#broke("the farewell", error));
+  }
+
+  async #work(): Promise<void> {
+    const { settings } = this.#deps;
+    const onBeat = (cancelled: readonly { id: string; by: string }[]): Promise<void> => this.#onBeat(cancelled);
+    while (!this.#stopping.signal.aborted) {
+      const { leaseMs, info } = settings;
+      const lease = await takeLease(
+        { ...this.#deps, background: this.#background, leaseMs, info, onBeat },
+        { stopping: this.#stopping.signal, drained: this.#drained.signal },
+      );
+      if (lease === undefined) return;
+      this.#lease = lease;
+      await this.#workUnder(lease);
+    }
+  }
+
+  async #workUnder(lease: Lease): Promise<void> {
+    lease.lost.addEventListener("abort", () => this.#abandonAll(), { once: true });
+    while (!this.#stopping.signal.aborted && !lease.lost.aborted) {
+      if (!(await this.#claim(lease))) await this.#wake.wait(this.#stopping.signal);
+    }
+  }
+
+  /** @returns whether there may be more to claim right now */
+  async #claim({ workerId, lost }: Lease): Promise<boolean> {
+    const { store, log, settings } = this.#deps;
+    const limit = Math.min(settings.slots - this.#runs.size, mostPerClaim);
+    if (limit <= 0) return false;
+    try {
+      const tasks = await store.claim({ worker: workerId, agents: settings.agents, limit });
+      const resumed = tasks.filter((task) => !task.isNew).map(({ id }) => id);
+      const journals = resumed.length === 0 ? undefined : await store.journals(resumed);
+      for (const task of tasks) this.#launch(task, journals?.get(task.id) ?? []);
+      if (lost.aborted) this.#abandonAll();
+      return tasks.length === limit;
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, "cannot claim tasks; trying again");
+      return false;
+    }
+  }
+
+  #launch(task: ClaimedTask, entries: readonly Entry[]): void {
+    const { hub, metrics } = this.#deps;
+    const run: Run = { task, cancelled: new AbortController(), abandoned: new AbortController() };
+    this.#runs.set(task.id, run);
+    if (task.cancelRequestedBy !== null) this.#cancel(task.id, task.cancelRequestedBy);
+    metrics.taskStarted();
+    this.#running.start(`task ${task.id}`, async () => {
+      const outcome = await this.#run(run, entries);
+      this.#runs.delete(task.id);
+      metrics.taskRun(task.agent, outcome);
+      hub.hint({ type: "changed", taskId: task.id });
+      this.#wake.set();
+    });
+  }
+
+  async #run(run: Run, entries: readonly Entry[]): Promise<RunOutcome | "lost" | "broken"> {
+    const { log } = this.#deps;
+    const { id: taskId, epoch } = run.task;
+    try {
+      const outcome = await this.#runToBoundary(run, entries);
+      if (outcome === "handed_back") await this.#release({ taskId, epoch, pauseMs: 0 });
+      return outcome;
+    } catch (error) {
+      if (error instanceof LeaseLostError) {
+        log.warn({ task: taskId }, error.message);
+        return "lost";
+      }
+      log.error({ task: taskId, error: messageOf(error) }, "a run broke; its task is given back");
+      await this.#release({ taskId, epoch, pauseMs: brokenPauseMs });
+      return "broken";
+    }
+  }
+
+  async #runToBoundary({ task, cancelled, abandoned }: Run, entries: readonly Entry[]): Promise<RunOutcome> {
+    const { settings, conversations } = this.#deps;
+    const program = await this.#deps.openProgram(task);
+    const journal = createTaskJournal({
+      ...this.#deps,
+      task,
+      program,
+      entries,
+      retryMs: settings.leaseMs,
+      onCancel: (by) => this.#cancel(task.id, by),
+    });
+    const outcome = await runTask({
+      ...this.#deps,
+      taskId: task.id,
+      journal,
+      program,
+      stopping: this.#stopping.signal,
+      abandoned: abandoned.signal,
+      cancelled: cancelled.signal,
+      retries: settings.retries,
+    });
+    if (outcome === "completed") conversations.completed(task, program.said());
+    return outcome;
+  }
+
+  async #onBeat(cancelled: readonly { id: string; by: string }[]): Promise<void> {
+    for (const { id, by } of cancelled) this.#cancel(id, by);
+    for (const release of this.#unreleased.values()) await this.#release(release);
+  }
+
+  async #release(release: Release): Promise<void> {
+    const { store, hub, log } = this.#deps;
+    try {
+      await store.release(release);
+      this.#unreleased.delete(release.taskId);
+      hub.hint({ type: "work" });
+    } catch (error) {
+      this.#unreleased.set(release.taskId, release);
+      log.warn({ task: release.taskId, error: messageOf(error) }, "cannot give a task back; trying again");
+    }
+  }
+
+  #cancel(taskId: string, by: string): void {
+    this.#runs.get(taskId)?.cancelled.abort(new TaskCancelled(by));
+  }
+
+  #abandonAll(): void {
+    for (const { task, abandoned, cancelled } of this.#runs.values()) {
+      abandoned.abort(new LeaseLostError(task.id));
+      cancelled.abort(abandoned.signal.reason);
+    }
+    this.#wake.set();
+  }
+
+  #broke(what: string, error: unknown): void {
+    this.#deps.log.error({ error: messageOf(error) }, `${what} broke`);
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * The composition root: builds every part once and hands each what it needs. A Holdfast is a whole in one process; which
+ * part of it works (`roles`) is a matter of deployment.
+ */
+import { createHash } from "node:crypto";
+import { hostname } from "node:os";
+import type { HoldfastConfig } from "./config.ts";
+import { defineConfig, toolsOf } from "./config.ts";
+import { agentProgram } from "./engine/agent-program.ts";
+import type { AgentResult } from "./engine/agent-result.ts";
+import { createBacklog } from "./engine/backlog.ts";
+import { createConversations } from "./engine/conversations.ts";
+import { createEngine, type Engine } from "./engine/engine.ts";
+import { openProgram, type OpenProgram } from "./engine/program.ts";
+import { defaultRetries, type RetryPolicy } from "./engine/task-run.ts";
+import type { TaskRequest } from "./engine/task-request.ts";
+import type { TaskEvent } from "./engine/watch.ts";
+import { Worker } from "./engine/worker.ts";
+import { Hub } from "./events/hub.ts";
+import { carryHints } from "./events/notifications.ts";
+import { savePartials } from "./events/partial-saver.ts";
+import { createModelGateway } from "./gateway/gateway.ts";
+import type { ModelGateway } from "./gateway/model-gateway.ts";
+import { createProviders } from "./gateway/providers/registry.ts";
+import { systemClock, type Clock } from "./platform/clock.ts";
+import { assert } from "./platform/errors.ts";
+import { systemId, type NewId } from "./platform/ids.ts";
+import { systemRandom, type Random } from "./platform/random.ts";
+import { processEnvironment, readSettings, type Settings } from "./platform/settings.ts";
+import type { Database } from "./store/database.ts";
+import { migrate } from "./store/migrate.ts";
+import { openPglite } from "./store/pglite.ts";
+import { openPostgres } from "./store/postgres.ts";
+import { createStore, type Store } from "./store/store.ts";
+import { createLogger, type Logger } from "./telemetry/log.ts";
+import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import { createToolCatalogue } from "./tools/catalogue.ts";
+import { createToolRunner } from "./tools/runner.ts";
+
+export interface HoldfastOptions {
+  /** Default: from the environment. */
+  readonly settings?: Settings;
+  /** What this process does; default both. An `api` process accepts and shows tasks, a `worker` runs them. */
+  readonly roles?: readonly Role[];
+  /** Only these agents run in this process; default all. */
+  readonly hostedAgents?: readonly string[];
+  readonly onProgress?: (message: string) => void;
+  /** Parts to use instead of the real ones, for tests and simulations. */
+  readonly parts?: Partial<Parts>;
+  /** How workers behave; see the operations guide before changing any. */
+  readonly tuning?: Partial<Tuning>;
+}
+
+export type Role = "api" | "worker";
+
+export interface Parts {
+  readonly database: Database;
+  readonly gateway: ModelGateway;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly newId: NewId;
+  readonly log: Logger;
+}
+
+export interface Tuning {
+  /** How long after its last heartbeat a process is taken for dead; milliseconds. */
+  readonly leaseMs: number;
+  /** How often the store is asked for what no hint came of; milliseconds. */
+  readonly pollMs: number;
+  /** How long a stopping process waits for what is in flight; milliseconds. */
+  readonly drainMs: number;
+  readonly retries: RetryPolicy;
+}
+
+const defaultTuning: Tuning = { leaseMs: 5_000, pollMs: 500, drainMs: 20_000, retries: defaultRetries };
+const defaultSlots = 256;
+const defaultMaxWaiting = 10_000;
+/** Identity comes with authentication; until then everything belongs to one tenant. */
+export const onlyTenant = "default";
+
+/** A task that was submitted, to wait for, watch or cancel. */
+export interface TaskHandle {
+  readonly id: string;
+  /** The result when the task has ended, or as it stands after `waitMs` (default: no bound). */
+  result(options?: { waitMs?: number; signal?: AbortSignal }): Promise<AgentResult>;
+  /** Its entries, then deltas and entries as they come, until it ends. */
+  events(options?: { afterSeq?: number; signal?: AbortSignal }): AsyncIterable<TaskEvent>;
+  cancel(by?: string): Promise<AgentResult>;
+}
+
+export interface Holdfast {
+  readonly engine: Engine;
+  readonly store: Store;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly settings: Settings;
+  readonly config: HoldfastConfig;
+  /** Undefined in a process that only serves the API. */
+  readonly worker: Worker | undefined;
+  /** Accepts a task; it is durable when this resolves. */
+  submit(request: TaskRequest): Promise<TaskHandle>;
+  task(id: string): TaskHandle;
+  /** Stops claiming, lets what is in flight reach a boundary, gives the rest back, closes the store. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the store, migrates it and starts working.
+ * @throws InvalidInputError `invalid_config`; HoldfastError `database_unreachable`, `data_directory_locked`, …
+ */
+export async function createHoldfast(config: HoldfastConfig, options: HoldfastOptions = {}): Promise<Holdfast> {
+  defineConfig(config);
+  const settings = options.settings ?? readSettings(processEnvironment);
+  const parts = assembleParts(settings, options);
+  const database = options.parts?.database ?? (await openDatabase(settings, { ...options, ...parts }));
+  await migrate(database);
+  const store = createStore(database);
+  // The lock of the data directory proves that nobody else lives: what a killed process left goes on at once.
+  if (database.kind === "embedded") await store.reapAll();
+
+  const hub = new Hub();
+  const metrics = createMetrics();
+  const tuning = { ...defaultTuning, ...options.tuning };
+  const tools = createToolRunner({
+    catalogue: createToolCatalogue(toolsOf(config)),
+    clock: parts.clock,
+    keepLarge: (tenant, content) => keepLarge(store, tenant, content),
+  });
+  const agents = new Map(config.agents.map((agent) => [agent.name, agent]));
+  const shared = { ...parts, store, hub, metrics, tools, agents, pollMs: tuning.pollMs };
+  const mostWaiting = config.maxWaiting ?? defaultMaxWaiting;
+  const engine = createEngine({ ...shared, backlog: createBacklog({ ...shared, mostWaiting }) });
+  const stopHints = await startHints(shared, database);
+  const stopPartials = savePartials(shared);
+
+  const worker = startWorker({ ...shared, config, options, tuning, settings });
+  return {
+    engine,
+    store,
+    metrics,
+    log: parts.log,
+    settings,
+    config,
+    worker,
+    async submit(request) {
+      const { task } = await engine.submit(onlyTenant, request);
+      return taskHandle(engine, task.taskId);
+    },
+    task: (id) => taskHandle(engine, id),
+    async stop() {
+      await worker?.stop();
+      await stopPartials();
+      await stopHints();
+      await metrics.close();
+      await database.close();
+    },
+  };
+}
+
+function assembleParts(settings: Settings, { parts = {} }: HoldfastOptions): Omit<Parts, "database"> {
+  const clock = parts.clock ?? systemClock;
+  const random = parts.random ?? systemRandom;
+  return {
+    clock,
+    random,
+    newId: parts.newId ?? systemId,
+    log: parts.log ?? createLogger({ level: settings.logLevel, format: settings.logFormat }),
+    gateway: parts.gateway ?? createModelGateway({ providers: createProviders(settings.providers), clock, random }),
+  };
+}
+
+async function openDatabase(
+  { databaseUrl, dataDir }: Settings,
+  { onProgress, log, clock }: { onProgress?: ((message: string) => void) | undefined; log: Logger; clock: Clock },
+): Promise<Database> {
+  if (databaseUrl !== null) return openPostgres({ url: databaseUrl, clock, log: (message) => log.warn(message) });
+  return openPglite({ dataDir, ...(onProgress !== undefined && { onProgress }) });
+}
+
+/** Hints of other processes: there are none beside an embedded database. */
+async function startHints(
+  { hub, log, newId }: { hub: Hub; log: Logger; newId: NewId },
+  database: Database,
+): Promise<() => Promise<void>> {
+  if (database.kind === "embedded") return () => Promise.resolve();
+  return carryHints({ hub, log, database, process: newId() });
+}
+
+interface WorkerParts extends Omit<Parts, "database"> {
+  readonly store: Store;
+  readonly hub: Hub;
+  readonly metrics: Metrics;
+  readonly tools: ReturnType<typeof createToolRunner>;
+  readonly agents: ReadonlyMap<string, HoldfastConfig["agents"][number]>;
+  readonly config: HoldfastConfig;
+  readonly options: HoldfastOptions;
+  readonly tuning: Tuning;
+  readonly settings: Settings;
+}
+
+function startWorker(parts: WorkerParts): Worker | undefined {
+  const { store, config, options, tuning, settings, agents } = parts;
+  if (options.roles?.includes("worker") === false) return undefined;
+  const conversations = createConversations({ store });
+  const defaultRoute = settings.defaultRoute.length > 0 ? settings.defaultRoute : ["rules/default"];
+  const open: OpenProgram = async (task) => {
+    const agent = agents.get(task.agent);
+    assert(agent !== undefined, `Task ${task.id} of agent "${task.agent}" was claimed by a process that does not host it.`);
+    const history = await conversations.before(task);
+    return openProgram(agentProgram({ deps: { ...parts, defaultRoute }, agent, task, history }));
+  };
+  const worker = new Worker({
+    ...parts,
+    conversations,
+    openProgram: open,
+    settings: {
+      ...tuning,
+      agents: options.hostedAgents ?? [...agents.keys()],
+      slots: config.slots ?? defaultSlots,
+      info: { host: hostname(), pid: process.pid },
+    },
+  });
+  worker.start();
+  return worker;
+}
+
+async function keepLarge(store: Store, tenant: string, content: string): Promise<string> {
+  const hash = createHash("sha256").update(content).digest("hex");
+  await store.keepLarge({ tenant, hash, content });
+  return hash;
+}
+
+function taskHandle(engine: Engine, id: string): TaskHandle {
+  const address = { tenant: onlyTenant, taskId: id };
+  const never = new AbortController().signal;
+  return {
+    id,
+    result: ({ waitMs = Number.POSITIVE_INFINITY, signal = never } = {}) =>
+      engine.awaitResult({ ...address, waitMs, signal }),
+    events: ({ afterSeq = 0, signal = never } = {}) => engine.watch({ ...address, afterSeq, signal }),
+    cancel: (by = "the program") => engine.cancel(address, by),
+  };
+}

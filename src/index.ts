@@ -1,0 +1,19 @@
+/** Holdfast as a library: define agents and tools, and run them in this process or through the `holdfast` command. */
+export { defineAgent, type AgentDefinition, type AgentOptions, type Limits } from "./agent/definition.ts";
+export type { AssistantPart, Delta, Message, ToolOutcome, Usage } from "./agent/conversation.ts";
+export type { Answer, Entry } from "./agent/journal.ts";
+export type { Json, JsonObject } from "./agent/json.ts";
+export { defineConfig, type HoldfastConfig } from "./config.ts";
+export type { AgentResult } from "./engine/agent-result.ts";
+export type { TaskRequest } from "./engine/task-request.ts";
+export type { TaskEvent } from "./engine/watch.ts";
+export { createHoldfast, type Holdfast, type HoldfastOptions, type TaskHandle } from "./holdfast.ts";
+export {
+  ConflictError,
+  HoldfastError,
+  InvalidInputError,
+  NotFoundError,
+  UnavailableError,
+  type Retry,
+} from "./platform/errors.ts";
+export { defineTool, UncertainOutcomeError, type Tool, type ToolContext, type ToolOptions } from "./tools/define-tool.ts";

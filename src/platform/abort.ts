@@ -1,0 +1,32 @@
+/** Waiting for whichever comes first, without leaving listeners behind. */
+
+/** A condition that can be signalled again and again; signals while nobody waits are remembered once. */
+export interface Signal {
+  set(): void;
+  /** Resolves at the next `set` (at once if one is pending) or when the signal aborts. Never rejects. */
+  wait(signal: AbortSignal): Promise<void>;
+}
+
+export function createSignal(): Signal {
+  let pending = false;
+  let release: (() => void) | undefined;
+  return {
+    set() {
+      pending = true;
+      release?.();
+    },
+    wait(signal) {
+      return new Promise((resolve) => {
+        const done = (): void => {
+          signal.removeEventListener("abort", done);
+          release = undefined;
+          pending = false;
+          resolve();
+        };
+        if (pending || signal.aborted) return done();
+        release = done;
+        signal.addEventListener("abort", done, { once: true });
+      });
+    },
+  };
+}

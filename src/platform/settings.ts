@@ -1,0 +1,89 @@
+/**
+ * What differs between deployments, read from the environment once and typed. Everything else is in holdfast.config.ts.
+ *
+ * Any variable may be given as NAME_FILE, a path whose content is the value (Kubernetes Secrets, Vault agent).
+ */
+import { readFileSync } from "node:fs";
+import { HoldfastError, messageOf } from "./errors.ts";
+
+export interface Settings {
+  readonly port: number;
+  readonly host: string;
+  /** Null: the embedded database under `dataDir`. */
+  readonly databaseUrl: string | null;
+  readonly dataDir: string;
+  /** The route of agents that name none; empty: `rules/default`. */
+  readonly defaultRoute: readonly string[];
+  readonly providers: {
+    readonly openai: Endpoint;
+    readonly anthropic: Endpoint;
+    readonly google: Endpoint;
+    readonly compatible: Endpoint;
+  };
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  readonly logFormat: "json" | "text";
+}
+
+export interface Endpoint {
+  readonly apiKey: string | undefined;
+  readonly baseURL: string | undefined;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The environment of this process. */
+export const processEnvironment: Environment = process.env;
+
+/** @throws HoldfastError `invalid_setting` */
+export function readSettings(environment: Environment): Settings {
+  const read = (name: string): string | undefined => readVariable(environment, name);
+  const endpoint = (prefix: string, key = `${prefix}_API_KEY`): Endpoint => ({
+    apiKey: read(key),
+    baseURL: read(`${prefix}_BASE_URL`),
+  });
+  return {
+    port: readPort(read("PORT") ?? "4100"),
+    host: read("HOST") ?? "127.0.0.1",
+    databaseUrl: read("DATABASE_URL") ?? null,
+    dataDir: read("HOLDFAST_DATA") ?? ".holdfast",
+    defaultRoute: (read("HOLDFAST_MODEL") ?? "").split(",").flatMap((name) => name.trim() || []),
+    providers: {
+      openai: endpoint("OPENAI"),
+      anthropic: endpoint("ANTHROPIC"),
+      google: endpoint("GOOGLE_GENERATIVE_AI"),
+      compatible: endpoint("OPENAI_COMPATIBLE"),
+    },
+    logLevel: readOneOf("HOLDFAST_LOG_LEVEL", read("HOLDFAST_LOG_LEVEL") ?? "info", logLevels),
+    logFormat: readOneOf("HOLDFAST_LOG_FORMAT", read("HOLDFAST_LOG_FORMAT") ?? "json", ["json", "text"]),
+  };
+}
+
+const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+
+function readVariable(environment: Environment, name: string): string | undefined {
+  const file = environment[`${name}_FILE`];
+  const value = environment[name];
+  if (file === undefined || file === "") return value === "" ? undefined : value;
+  if (value !== undefined && value !== "") throw invalid(name, `is set, and so is ${name}_FILE; set only one of them`);
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw invalid(`${name}_FILE`, `cannot be read: ${messageOf(error)}`);
+  }
+}
+
+function readPort(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw invalid("PORT", `is "${text}", not a port number`);
+  return port;
+}
+
+function readOneOf<Choice extends string>(name: string, value: string, choices: readonly Choice[]): Choice {
+  const choice = choices.find((each) => each === value);
+  if (choice === undefined) throw invalid(name, `is "${value}", but must be one of ${choices.join(", ")}`);
+  return choice;
+}
+
+function invalid(name: string, rule: string): HoldfastError {
+  return new HoldfastError("invalid_setting", `The environment variable ${name} ${rule}.`);
+}

@@ -1,0 +1,187 @@
+/**
+ * A PostgreSQL server, through a pool of connections.
+ *
+ * A query or a batch takes a connection for one round trip. A connection that is lost fails what ran on it with
+ * `store_unavailable` and is forgotten; the next query gets a fresh one. Whatever happens there is an answer in bounded
+ * time: to connect, or to wait for a free connection, takes at most 5 s; the server cancels a statement after 30 s; and
+ * if even that does not arrive, because the network is gone, the connection is cut 5 s later.
+ */
+import { callbackify } from "node:util";
+import { type ClientBase, Client, Pool, type PoolClient } from "pg";
+import { assert, HoldfastError } from "../platform/errors.ts";
+import { type Clock, systemClock } from "../platform/clock.ts";
+import type { Database } from "./database.ts";
+import { encodeStatement } from "./encode-parameter.ts";
+import { createPostgresBatch } from "./postgres-batch.ts";
+import { createPostgresListener } from "./postgres-listener.ts";
+import { closedError, driverMessage, isUnavailable, toStoreError } from "./store-error.ts";
+
+export interface PostgresOptions {
+  /** postgres://user:password@host:port/database, with the driver's parameters. */
+  readonly url: string;
+  readonly poolSize?: number;
+  readonly clock?: Clock;
+  /** Told of connections that were lost and found again. */
+  readonly log?: (message: string) => void;
+}
+
+const connectTimeoutMs = 5_000;
+const statementTimeoutMs = 30_000;
+const answerTimeoutMs = statementTimeoutMs + 5_000;
+const oldestVersion = 15;
+
+/** @throws HoldfastError `database_url_invalid`, `database_unreachable`, `postgres_too_old` */
+export async function openPostgres(options: PostgresOptions): Promise<Database> {
+  const { url, poolSize = 10, clock = systemClock, log = () => {} } = options;
+  const where = describeServer(url);
+  const connection = {
+    connectionString: url,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    fallback_application_name: "holdfast",
+  };
+  const pool = new Pool({
+    ...connection,
+    max: poolSize,
+    idleTimeoutMillis: 60_000,
+    verify: callbackify(prepareSession),
+  });
+  // Without a listener of its own, the loss of a connection in use would end the process; what ran on it is told anyway.
+  pool.on("connect", (client) => client.on("error", () => {}));
+  pool.on("error", (error) => log(`A connection to PostgreSQL at ${where} was lost: ${error.message}`));
+  try {
+    await checkVersion(pool, where);
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+  const connect = async (): Promise<Client> => {
+    const client = new Client({ ...connection, pipeline: true });
+    client.on("error", (error) => log(`The connection that listens at ${where} was lost: ${error.message}`));
+    await client.connect();
+    return client;
+  };
+  return createDatabase({ pool, clock, listener: createPostgresListener({ connect, clock, log }) });
+}
+
+/** Host, port and database, never the password. */
+function describeServer(url: string): string {
+  try {
+    const { host, port, database } = new Client({ connectionString: url });
+    return `${host}:${port}/${database}`;
+  } catch {
+    // The cause is left out: it quotes the URL, and with it the password.
+    throw new HoldfastError(
+      "database_url_invalid",
+      "DATABASE_URL is not a PostgreSQL URL. It should look like postgres://user:password@host:5432/database.",
+    );
+  }
+}
+
+// Sent as a query and not in the startup message, which poolers refuse.
+async function prepareSession(client: ClientBase): Promise<void> {
+  const settings = {
+    text: `select set_config('statement_timeout', $1, false), set_config('timezone', 'UTC', false),
+                  set_config('datestyle', 'ISO', false), set_config('bytea_output', 'hex', false)`,
+    values: [String(statementTimeoutMs)],
+    query_timeout: connectTimeoutMs,
+  };
+  await client.query(settings);
+}
+
+async function checkVersion(pool: Pool, where: string): Promise<void> {
+  let version: number;
+  try {
+    const { rows } = await pool.query<{ version: string }>("select current_setting('server_version_num') as version");
+    version = Number(rows[0]?.version);
+  } catch (error) {
+    throw new HoldfastError(
+      "database_unreachable",
+      `PostgreSQL at ${where} cannot be used: ${driverMessage(error)}. ` + "Start the server, or correct DATABASE_URL.",
+      { retry: { afterMs: 1000 }, cause: error },
+    );
+  }
+  assertVersion(version, where);
+}
+
+/** @param version as `server_version_num` says it: 150020 is 15.20 */
+export function assertVersion(version: number, where: string): void {
+  const major = Math.floor(version / 10_000);
+  if (major >= oldestVersion) return;
+  throw new HoldfastError(
+    "postgres_too_old",
+    `PostgreSQL at ${where} is version ${major}; Holdfast needs ${oldestVersion} or newer. Upgrade it, or use another server.`,
+  );
+}
+
+interface ServerDeps {
+  readonly pool: Pool;
+  readonly clock: Clock;
+  readonly listener: ReturnType<typeof createPostgresListener>;
+}
+
+function createDatabase({ pool, clock, listener }: ServerDeps): Database {
+  const preparedByClient = new WeakMap<PoolClient, Map<string, string>>();
+  let closing: Promise<void> | undefined;
+
+  /** Lends a connection; one that failed is not given back. */
+  async function lend<T>(timeoutMs: number, use: (client: PoolClient) => Promise<T>): Promise<T> {
+    if (closing !== undefined) throw closedError();
+    let client: PoolClient;
+    try {
+      client = await pool.connect();
+    } catch (error) {
+      throw toStoreError(error);
+    }
+    const stopTimer = timeoutMs === Infinity ? () => {} : clock.timer(timeoutMs, () => cut(client));
+    let lost = false;
+    try {
+      return await use(client);
+    } catch (thrown) {
+      const error = toStoreError(thrown);
+      // A statement that the server cancelled leaves a good connection; to replace it as well does no harm.
+      lost = isUnavailable(error);
+      throw error;
+    } finally {
+      stopTimer();
+      client.release(lost);
+    }
+  }
+
+  async function batch(statements: Parameters<Database["batch"]>[0]): Promise<Record<string, unknown>[][]> {
+    if (statements.length === 0) return [];
+    const encoded = statements.map(encodeStatement);
+    return lend(answerTimeoutMs, (client) => {
+      const prepared = preparedByClient.get(client) ?? new Map<string, string>();
+      preparedByClient.set(client, prepared);
+      return client.query(createPostgresBatch(encoded, prepared)).results;
+    });
+  }
+
+  async function close(): Promise<void> {
+    await listener.close();
+    await pool.end();
+  }
+
+  return {
+    kind: "server",
+    query: async <Row>(statement: Parameters<Database["query"]>[0]) => (await batch([statement]))[0] as Row[],
+    batch,
+    script: (sql) =>
+      lend(Infinity, async (client) => {
+        await client.query(`select set_config('statement_timeout', '0', true);\n${sql}`);
+      }),
+    listen: async (channel, onPayload) => {
+      assert(/^[a-z_][a-z0-9_]*$/.test(channel), `"${channel}" is not a plain lower-case name for a channel.`);
+      if (closing !== undefined) throw closedError();
+      return listener.listen(channel, onPayload);
+    },
+    close: () => (closing ??= close()),
+  };
+}
+
+function cut(client: PoolClient): void {
+  const error = new Error(`no answer from PostgreSQL within ${answerTimeoutMs} ms`);
+  client.connection.stream.destroy(Object.assign(error, { code: "ETIMEDOUT" }));
+}

@@ -1,0 +1,57 @@
+/** Leases runnable tasks to a worker: the heads of their sessions, by priority, then in the order submitted. */
+import type { Statement } from "../database.ts";
+
+export interface ClaimRequest {
+  readonly worker: string;
+  /** Only tasks of these agents: a process never claims what it does not host. */
+  readonly agents: readonly string[];
+  readonly limit: number;
+}
+
+/** Rows are `ClaimedTask`. */
+export function claimStatement({ worker, agents, limit }: ClaimRequest): Statement {
+  return { name: "claim", text: claimSql, values: [worker, agents, limit] };
+}
+
+/** Gives a task back unfinished, for anyone to claim, at once or after a pause. */
+export function releaseStatement(release: { taskId: string; epoch: number; pauseMs: number }): Statement {
+  return {
+    text: `update task
+           set status = case when $3::float8 > 0 then 'waiting' else 'pending' end, lease_owner = null,
+               wake_at = case when $3::float8 > 0 then holdfast_now() + $3::float8 * interval '1 millisecond' end
+           where id = $1 and epoch = $2 and status = 'running' returning id`,
+    values: [release.taskId, release.epoch, release.pauseMs],
+  };
+}
+
+/** Makes tasks whose time has come runnable again; answers their number and when the next one is due (ms, or null). */
+export function wakeDueStatement(): Statement {
+  return { name: "wake_due", text: wakeDueSql, values: [] };
+}
+
+const claimSql = `
+with next as materialized (
+  select id from task
+  where status = 'pending' and is_head and agent = any($2::text[])
+  order by priority desc, id
+  limit $3
+  for update skip locked
+)
+update task t
+set status = 'running', lease_owner = $1, epoch = t.epoch + 1, started_at = coalesce(t.started_at, holdfast_now())
+from next, session s
+where t.id = next.id and s.tenant = t.tenant and s.id = t.session_id
+returning t.id, t.tenant, t.session_id as "sessionId", t.position, t.agent, t.input, t.user_id as "userId", t.epoch,
+  t.created_at as "createdAt", t.epoch = 1 and t.forked_from is null as "isNew", s.version as "sessionVersion", s.created_at as "sessionCreatedAt",
+  t.cancel_requested_by as "cancelRequestedBy"`;
+
+const wakeDueSql = `
+with due as materialized (
+  select id from task where status = 'waiting' and wake_at <= holdfast_now()
+  order by wake_at limit 1000 for update skip locked
+), woken as (
+  update task t set status = 'pending', wake_at = null from due where t.id = due.id returning t.id
+)
+select (select count(*)::int from woken) as woken,
+       (select min(wake_at) from task where status = 'waiting' and wake_at > holdfast_now()) as "nextAt"`;
+

@@ -1,0 +1,63 @@
+/** Lets a task wait, holding no worker: for a human (its questions become approvals), for a time, or both. */
+import type { Statement } from "../database.ts";
+import { encodeJson } from "../json.ts";
+import type { TaskProgress } from "../task-row.ts";
+import { entryColumns, entryRows, type Append } from "./append.ts";
+
+export interface Park extends Append {
+  readonly tenant: string;
+  readonly agent: string;
+  /** Milliseconds since the epoch; null: only an event ends the wait. */
+  readonly wakeAt: number | null;
+  /** Where the task stands, kept in its row while nobody works on it. */
+  readonly progress: TaskProgress;
+}
+
+/**
+ * Rows are `HeldTask`. A task somebody wants cancelled is not parked and nothing is written: its worker must end it.
+ * The approvals are made from the question entries.
+ */
+export function parkStatement(park: Park): Statement {
+  const { taskId, epoch, tenant, agent, wakeAt, progress } = park;
+  const { output, stepsUsed, tokensUsed, toolCalls, costMicros } = progress;
+  return {
+    name: "park",
+    text: parkSql,
+    values: [
+      taskId,
+      epoch,
+      wakeAt,
+      tenant,
+      agent,
+      encodeJson(entryRows(park)),
+      output,
+      stepsUsed,
+      tokensUsed,
+      toolCalls,
+      costMicros,
+    ],
+  };
+}
+
+const parkSql = `
+with held as materialized (
+  select id, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
+), parked as (
+  update task t set status = 'waiting', lease_owner = null, wake_at = to_timestamp($3::float8 / 1000),
+    output = $7, steps_used = $8, tokens_used = $9, tool_calls = $10, cost_micros = $11
+  from held h where t.id = h.id and h.cancel_requested_by is null
+  returning t.id
+), input as materialized (
+  select i.* from json_to_recordset($6::json) as i(${entryColumns}) join parked p on p.id = i.task_id
+), written as (
+  insert into entry (task_id, seq, epoch, kind, at, body)
+  select task_id, seq, epoch, kind, to_timestamp(at / 1000), body from input
+  on conflict do nothing
+), asked as (
+  insert into approval (id, tenant, task_id, agent, kind, call_id, tool, input, input_hash, reason)
+  select (body->>'approvalId')::uuid, $4, task_id, $5, body->>'question', body->>'callId', body->>'tool', body->'input',
+         body->>'inputHash', body->>'reason'
+  from input where kind = 'question'
+  on conflict do nothing
+)
+select id, cancel_requested_by as "cancelRequestedBy" from held`;

@@ -1,0 +1,60 @@
+/**
+ * Reading conversations. A conversation is the journals of its completed tasks, in order: completing a task is what adds
+ * to it, in the same transaction by nature, and nothing is stored twice.
+ */
+import type { Statement } from "../database.ts";
+
+/** Rows are `{id, openTasks, tasks, version, createdAt, updatedAt}`. */
+export function sessionStatement(tenant: string, id: string): Statement {
+  return {
+    text: `select id, open_tasks as "openTasks", version, created_at as "createdAt", updated_at as "updatedAt"
+           from session where tenant = $1 and id = $2`,
+    values: [tenant, id],
+  };
+}
+
+export interface Exchanges {
+  readonly tenant: string;
+  readonly sessionId: string;
+  /** Only tasks before this position; null: all. */
+  readonly before: number | null;
+  readonly limit: number;
+}
+
+/** The last completed tasks of a session. Rows are `{id, position, input}`, newest first. */
+export function exchangesStatement({ tenant, sessionId, before, limit }: Exchanges): Statement {
+  return {
+    name: "exchanges",
+    text: `select id, position, input from task
+           where tenant = $1 and session_id = $2 and status = 'completed' and ($3::bigint is null or position < $3)
+           order by position desc limit $4`,
+    values: [tenant, sessionId, before, limit],
+  };
+}
+
+/**
+ * Deletes a conversation with its tasks, journals and approvals, unless a task of it is open. The second statement's row
+ * is `{open_tasks}` as it was; none: no such session.
+ */
+export function deleteSessionStatements(tenant: string, id: string): Statement[] {
+  const values = [tenant, id];
+  return [
+    { text: "select from session where tenant = $1 and id = $2 for update", values },
+    {
+      text: `
+with target as materialized (
+  select tenant, id, open_tasks from session where tenant = $1 and id = $2
+), doomed as materialized (
+  select t.id from task t join target s on s.tenant = t.tenant and s.id = t.session_id where s.open_tasks = 0
+), entries as (
+  delete from entry e using doomed d where e.task_id = d.id
+), tasks as (
+  delete from task t using doomed d where t.id = d.id
+), gone as (
+  delete from session s using target t where s.tenant = t.tenant and s.id = t.id and t.open_tasks = 0
+)
+select open_tasks from target`,
+      values,
+    },
+  ];
+}

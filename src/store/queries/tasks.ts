@@ -1,0 +1,56 @@
+/** Reading tasks: one, a page of them, how many wait. */
+import type { Statement } from "../database.ts";
+import type { TaskStatus } from "../task-row.ts";
+
+export interface TaskFilter {
+  readonly tenant: string;
+  readonly status?: TaskStatus | undefined;
+  readonly agent?: string | undefined;
+  readonly sessionId?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly deadLetter?: boolean | undefined;
+  /** Only tasks older than this id: the last one of the page before. */
+  readonly before?: string | undefined;
+  readonly limit: number;
+}
+
+const columns = `
+  id, tenant, session_id as "sessionId", position, agent, status, priority, input, user_id as "userId", metadata,
+  forked_from as "forkedFrom", cancel_requested_by as "cancelRequestedBy", dead_letter as "deadLetter",
+  wake_at as "wakeAt", output, error, error_message as "errorMessage", steps_used as "stepsUsed",
+  tokens_used as "tokensUsed", tool_calls as "toolCalls", cost_micros as "costMicros", created_at as "createdAt",
+  started_at as "startedAt", finished_at as "finishedAt"`;
+
+/** Rows are `TaskRow`. */
+export function taskStatement(tenant: string, id: string): Statement {
+  return { name: "task", text: `select ${columns} from task where tenant = $1 and id = $2`, values: [tenant, id] };
+}
+
+/** Newest first. Rows are `TaskRow`. */
+export function tasksStatement(filter: TaskFilter): Statement {
+  const conditions = ["tenant = $1"];
+  const values: unknown[] = [filter.tenant];
+  const where = (condition: string, value: unknown): void => {
+    if (value !== undefined) conditions.push(`${condition} $${values.push(value)}`);
+  };
+  where("status =", filter.status);
+  where("agent =", filter.agent);
+  where("session_id =", filter.sessionId);
+  where("user_id =", filter.userId);
+  where("id <", filter.before);
+  // A literal, so that the partial index on dead letters is used.
+  if (filter.deadLetter === true) conditions.push("dead_letter");
+  values.push(filter.limit);
+  return {
+    text: `select ${columns} from task where ${conditions.join(" and ")} order by id desc limit $${values.length}`,
+    values,
+  };
+}
+
+/** The number of tasks that could run now and have no worker, counted no further than `most`. */
+export function backlogStatement(most: number): Statement {
+  return {
+    text: "select count(*)::int as waiting from (select from task where status = 'pending' limit $1) t",
+    values: [most],
+  };
+}

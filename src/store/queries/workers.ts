@@ -1,0 +1,59 @@
+/** The registry of workers. A worker's lease covers all its tasks: one row a heartbeat, however many tasks it runs. */
+import type { Statement } from "../database.ts";
+import { encodeJson } from "../json.ts";
+import type { JsonObject } from "../../agent/json.ts";
+
+export function registerWorkerStatement(worker: { id: string; leaseMs: number; info: JsonObject }): Statement {
+  return {
+    text: `insert into worker (id, info, expires_at)
+           values ($1, $3::jsonb, holdfast_now() + $2::float8 * interval '1 millisecond')`,
+    values: [worker.id, worker.leaseMs, encodeJson(worker.info)],
+  };
+}
+
+/**
+ * Extends the lease of a worker that still has it; no row: it is lost, and so are its tasks. The row carries the tasks of
+ * this worker that somebody wants cancelled, in case the word of it was lost.
+ */
+export function heartbeatStatement(worker: { id: string; leaseMs: number }): Statement {
+  return {
+    name: "heartbeat",
+    text: `update worker w set expires_at = holdfast_now() + $2::float8 * interval '1 millisecond'
+           where w.id = $1 and w.expires_at > holdfast_now()
+           returning coalesce((
+             select jsonb_agg(jsonb_build_object('id', t.id, 'by', t.cancel_requested_by)) from task t
+             where t.lease_owner = w.id and t.status = 'running' and t.cancel_requested_by is not null), '[]') as cancelled`,
+    values: [worker.id, worker.leaseMs],
+  };
+}
+
+/** Takes every lease that has run out: the tasks of dead workers are pending again. Rows are the tasks' ids. */
+export function reapStatement(): Statement {
+  return { name: "reap", text: takeOver("expires_at <= holdfast_now()"), values: [] };
+}
+
+/** A worker leaves: whatever it still holds goes back. */
+export function unregisterWorkerStatement(id: string): Statement {
+  return { text: takeOver("id = $1"), values: [id] };
+}
+
+/** Who opens the embedded database is alone by its lock: every other worker in the registry is dead. */
+export function reapAllStatement(): Statement {
+  return { text: takeOver("true"), values: [] };
+}
+
+/**
+ * Deletes workers and frees their tasks in one statement. The tasks are found by the owners deleted here and not by "no
+ * such worker", so that a task another worker has just claimed is never taken from it.
+ */
+function takeOver(which: string): string {
+  return `
+with dead as materialized (
+  select id from worker where ${which} for update skip locked
+), gone as (
+  delete from worker w using dead where w.id = dead.id
+)
+update task t set status = 'pending', lease_owner = null
+from dead where t.lease_owner = dead.id and t.status = 'running'
+returning t.id`;
+}

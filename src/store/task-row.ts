@@ -1,0 +1,98 @@
+/** What the table `task` holds, in the terms of the program. */
+import type { Message } from "../agent/conversation.ts";
+import type { Limits } from "../agent/definition.ts";
+import type { Json, JsonObject } from "../agent/json.ts";
+
+export type TaskStatus = "pending" | "running" | "waiting" | "completed" | "failed" | "cancelled";
+
+/** What was asked for. */
+export interface TaskInput {
+  readonly prompt: string;
+  readonly context: Json;
+  /** Ceilings that this task sets itself; the agent's hold for the rest. */
+  readonly limits: Partial<Limits>;
+  /** Candidates that replace the agent's route; empty: the agent's. */
+  readonly model: readonly string[];
+  /** The conversation a fork began with; a fork's session has no earlier tasks to read it from. */
+  readonly history: readonly Message[];
+}
+
+/** A task to be stored. Ids of one process ascend, which makes them the order of submission. */
+export interface NewTask {
+  readonly id: string;
+  readonly tenant: string;
+  readonly sessionId: string;
+  readonly agent: string;
+  readonly priority: number;
+  readonly input: TaskInput;
+  readonly userId: string | null;
+  readonly metadata: JsonObject;
+  readonly idempotencyKey: string | null;
+  /** Tells whether a repeat of the key is the same request. */
+  readonly requestHash: string | null;
+  readonly forkedFrom: string | null;
+}
+
+/** A task as a worker gets it, with the lease it now holds. Times are milliseconds since the epoch. */
+export interface ClaimedTask {
+  readonly id: string;
+  readonly tenant: string;
+  readonly sessionId: string;
+  readonly position: number;
+  readonly agent: string;
+  readonly input: TaskInput;
+  readonly userId: string | null;
+  readonly epoch: number;
+  readonly createdAt: number;
+  /** Never run before and not a fork: its journal is empty. */
+  readonly isNew: boolean;
+  /** Together they tell whether a cached copy of the conversation is still good: a deleted session may come again. */
+  readonly sessionVersion: number;
+  readonly sessionCreatedAt: number;
+  readonly cancelRequestedBy: string | null;
+}
+
+/** A task as it is shown. */
+export interface TaskRow {
+  readonly id: string;
+  readonly tenant: string;
+  readonly sessionId: string;
+  readonly position: number;
+  readonly agent: string;
+  readonly status: TaskStatus;
+  readonly priority: number;
+  readonly input: TaskInput;
+  readonly userId: string | null;
+  readonly metadata: JsonObject;
+  readonly forkedFrom: string | null;
+  readonly cancelRequestedBy: string | null;
+  readonly deadLetter: boolean;
+  readonly wakeAt: number | null;
+  readonly output: string | null;
+  readonly error: string | null;
+  readonly errorMessage: string | null;
+  readonly stepsUsed: number;
+  readonly tokensUsed: number;
+  readonly toolCalls: number;
+  /** Null: a price was unknown. */
+  readonly costMicros: number | null;
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+}
+
+/** How far a task is: its output so far and what it used. */
+export interface TaskProgress {
+  readonly output: string;
+  readonly stepsUsed: number;
+  readonly tokensUsed: number;
+  readonly toolCalls: number;
+  readonly costMicros: number | null;
+}
+
+/** What a task came to, kept in its row so that it can be read without folding the journal. */
+export interface TaskResult extends TaskProgress {
+  readonly status: "completed" | "failed" | "cancelled";
+  readonly error: string | null;
+  readonly errorMessage: string;
+}

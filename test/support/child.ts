@@ -1,0 +1,40 @@
+/** Another Node process, for tests of what happens between processes and after one is killed. */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export interface Child {
+  /** The next line it prints. Rejects, with what it wrote to stderr, if it ends first. */
+  line(): Promise<string>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Resolves when it ended by itself; rejects if it failed. */
+  done(): Promise<void>;
+  stderr(): string;
+}
+
+/** Runs a script of test/support/children, named without its ending. */
+export function startChild(script: string, ...args: string[]): Child {
+  const path = fileURLToPath(new URL(`./children/${script}.ts`, import.meta.url));
+  const child = spawn(process.execPath, [path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+  const exited = new Promise<number | null>((resolve) => child.on("close", resolve));
+  return {
+    line: async () => {
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`The process ended without a line. ${errors}`);
+      return value as string;
+    },
+    kill: async () => {
+      child.kill("SIGKILL");
+      await exited;
+    },
+    done: async () => {
+      const code = await exited;
+      if (code !== 0) throw new Error(`The process ended with ${code}. ${errors}`);
+    },
+    stderr: () => errors,
+  };
+}
