@@ -50,7 +50,7 @@ export async function measureDurableOverhead(
   return rows;
 }
 
-async function startHoldfast(database: Database): Promise<Holdfast> {
+export async function startHoldfast(database: Database): Promise<Holdfast> {
   const lookUp = defineTool({
     name: "look_up",
     version: "1.0.0",
@@ -73,7 +73,7 @@ async function startHoldfast(database: Database): Promise<Holdfast> {
   });
 }
 
-async function holdfastTask(holdfast: Holdfast): Promise<void> {
+export async function holdfastTask(holdfast: Holdfast): Promise<void> {
   const task = await holdfast.submit({ prompt: text });
   const result = await task.result();
   if (result.stepsUsed !== turns || result.toolCalls !== turns - 1) throw new Error(JSON.stringify(result));
@@ -81,7 +81,7 @@ async function holdfastTask(holdfast: Holdfast): Promise<void> {
 
 type RawInsert = (row: { task_id: string; seq: number; body: unknown }) => Promise<undefined>;
 
-function createRawInsert(database: Database): RawInsert {
+export function createRawInsert(database: Database): RawInsert {
   return createCoalescer<Parameters<RawInsert>[0], undefined>({
     maxItems: 500,
     flush: async (rows) => {
@@ -99,7 +99,7 @@ function createRawInsert(database: Database): RawInsert {
   });
 }
 
-async function rawTask(insert: RawInsert): Promise<void> {
+export async function rawTask(insert: RawInsert): Promise<void> {
   const task_id = crypto.randomUUID();
   for (let seq = 1; seq <= turns * 2; seq++) await insert({ task_id, seq, body: { text, seq } });
 }

@@ -3,8 +3,10 @@
 -- The journal (table entry) is the agent: everything else about a task is who may write it (task.lease_owner, task.epoch),
 -- when it may go on (task.status, task.wake_at) and what can be read from it without folding it (the result columns).
 --
--- Lock order: session rows by (tenant, id), then task rows by id, then the rest. Every statement that takes more than one
+-- Lock order: session rows by (id, tenant), then task rows by id, then the rest. Every statement that takes more than one
 -- row lock takes them in this order.
+--
+-- Names and keys are compared by their bytes (collate "C"), which is several times faster than by a language's rules.
 
 -- The one clock of the database. A test sets holdfast.now_ms and owns time.
 create function holdfast_now() returns timestamptz language sql volatile as $$
@@ -15,8 +17,8 @@ $$;
 
 -- A conversation. Its tasks run one at a time, in the order of their positions.
 create table session (
-  tenant        text not null,
-  id            text not null,
+  tenant        text collate "C" not null,
+  id            text collate "C" not null,
   -- Tasks that have not ended; the row lock taken to change it orders submits and completions of the session.
   open_tasks    integer not null default 0,
   last_position bigint not null default 0,
@@ -24,16 +26,17 @@ create table session (
   version       integer not null default 0,
   created_at    timestamptz not null default holdfast_now(),
   updated_at    timestamptz not null default holdfast_now(),
-  primary key (tenant, id)
+  -- The id first: sessions are locked by an array of ids.
+  primary key (id, tenant)
 );
 
 create table task (
   id              uuid primary key,
-  tenant          text not null,
-  session_id      text not null,
+  tenant          text collate "C" not null,
+  session_id      text collate "C" not null,
   position        bigint not null,
-  agent           text not null,
-  status          text not null default 'pending'
+  agent           text collate "C" not null,
+  status          text collate "C" not null default 'pending'
                   check (status in ('pending', 'running', 'waiting', 'completed', 'failed', 'cancelled')),
   -- No earlier task of the session is open. Set when the task is submitted or when the one before it ends.
   is_head         boolean not null,
@@ -42,7 +45,7 @@ create table task (
   input           jsonb not null,
   user_id         text,
   metadata        jsonb not null default '{}',
-  idempotency_key text,
+  idempotency_key text collate "C",
   request_hash    text,
   forked_from     uuid,
   lease_owner     uuid,
@@ -67,7 +70,8 @@ create unique index task_by_idempotency_key on task (tenant, idempotency_key) wh
 create index task_by_session on task (tenant, session_id, position);
 create index task_by_tenant on task (tenant, id);
 create index task_claimable on task (priority desc, id) where status = 'pending' and is_head;
-create index task_running on task (lease_owner) where status = 'running';
+-- Not "where status = 'running'": the planner would use it to find the tasks of an append, among all that run.
+create index task_leased on task (lease_owner) where lease_owner is not null;
 create index task_sleeping on task (wake_at) where status = 'waiting' and wake_at is not null;
 create index task_dead_letters on task (tenant, id) where dead_letter;
 
@@ -92,7 +96,7 @@ create unlogged table partial (
 
 create table approval (
   id         uuid primary key,
-  tenant     text not null,
+  tenant     text collate "C" not null,
   task_id    uuid not null references task on delete cascade,
   agent      text not null,
   kind       text not null check (kind in ('tool', 'uncertain', 'limit', 'stutter')),
@@ -114,8 +118,8 @@ create index approval_by_task on approval (task_id);
 
 -- Values too large for the journal, kept once by the hash of their content.
 create table large_value (
-  tenant     text not null,
-  hash       text not null,
+  tenant     text collate "C" not null,
+  hash       text collate "C" not null,
   content    text not null,
   created_at timestamptz not null default holdfast_now(),
   primary key (tenant, hash)

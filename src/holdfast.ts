@@ -14,6 +14,7 @@ import { createEngine, type Engine } from "./engine/engine.ts";
 import { openProgram, type OpenProgram } from "./engine/program.ts";
 import { defaultRetries, type RetryPolicy } from "./engine/task-run.ts";
 import type { TaskRequest } from "./engine/task-request.ts";
+import { onlyTenant } from "./engine/tenant.ts";
 import type { TaskEvent } from "./engine/watch.ts";
 import { Worker } from "./engine/worker.ts";
 import { Hub } from "./events/hub.ts";
@@ -75,8 +76,6 @@ export interface Tuning {
 const defaultTuning: Tuning = { leaseMs: 5_000, pollMs: 500, drainMs: 20_000, retries: defaultRetries };
 const defaultSlots = 256;
 const defaultMaxWaiting = 10_000;
-/** Identity comes with authentication; until then everything belongs to one tenant. */
-export const onlyTenant = "default";
 
 /** A task that was submitted, to wait for, watch or cancel. */
 export interface TaskHandle {
@@ -129,11 +128,10 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const agents = new Map(config.agents.map((agent) => [agent.name, agent]));
   const shared = { ...parts, store, hub, metrics, tools, agents, pollMs: tuning.pollMs };
   const mostWaiting = config.maxWaiting ?? defaultMaxWaiting;
-  const engine = createEngine({ ...shared, backlog: createBacklog({ ...shared, mostWaiting }) });
+  const worker = startWorker({ ...shared, config, options, tuning, settings });
+  const engine = createEngine({ ...shared, worker, backlog: createBacklog({ ...shared, mostWaiting }) });
   const stopHints = await startHints(shared, database);
   const stopPartials = savePartials(shared);
-
-  const worker = startWorker({ ...shared, config, options, tuning, settings });
   return {
     engine,
     store,

@@ -1,12 +1,13 @@
 /**
  * What a task does next: a pure function of its state. Every rule of the loop is here, in the order in which it applies,
- * and nowhere else: questions before deadlines, deadlines before tools, tools before another model call.
+ * and nowhere else: questions and an answer in hand before the deadline, the deadline before tools, tools before another
+ * model call.
  */
 import { textOf } from "./conversation.ts";
 import { isObject, type Json } from "./json.ts";
 import type { QuestionKind } from "./journal.ts";
 import { describeLimit, roomForCall, type LimitCode } from "./limits.ts";
-import { repeatKey, type CallState, type State } from "./state.ts";
+import { type CallState, type State } from "./state.ts";
 
 export type Action =
   | { readonly type: "call_model"; readonly maxOutputTokens: number }
@@ -36,11 +37,11 @@ export function decide(state: State, now: number): Action {
   return (
     awaitHuman(state) ??
     settleUncertain(state) ??
+    answer(state) ??
     keepDeadline(state, now) ??
     backOff(state, now) ??
     stopStutter(state) ??
     runCalls(state) ??
-    answer(state) ??
     callModel(state)
   );
 }
@@ -82,7 +83,7 @@ function deadlineOf({ limits, startedAt, humanMs }: State): number {
 
 function stopStutter(state: State): Action | undefined {
   const repeated = state.calls.find(
-    ({ call, status }) => status === "planned" && (state.repeats[repeatKey(call)] ?? 0) > mostRepeats,
+    ({ repeatKey, status }) => status === "planned" && (state.repeats[repeatKey] ?? 0) > mostRepeats,
   );
   if (repeated === undefined) return undefined;
   const reason = `The agent asks for the same call for the ${mostRepeats + 1}th time.`;

@@ -62,13 +62,13 @@ const modelPattern = /^[a-z][a-z0-9-]*\/\S+$/;
  */
 export function defineAgent(options: AgentOptions): AgentDefinition {
   const { limits = {} } = options;
-  requireMatch(options.name, namePattern, "/name", 'must be lower case letters, digits, "_" or "-", at most 63');
+  requireMatch(options.name, { pattern: namePattern, path: "/name", rule: 'must be lower case letters, digits, "_" or "-"' });
   if (typeof options.instructions !== "string" || options.instructions.trim() === "") {
     throw new InvalidInputError("invalid_agent", `Agent "${options.name}" needs instructions.`, "/instructions");
   }
   const model = typeof options.model === "string" ? [options.model] : (options.model ?? []);
   model.forEach((candidate, index) =>
-    requireMatch(candidate, modelPattern, `/model/${index}`, 'must be "provider/model"'),
+    requireMatch(candidate, { pattern: modelPattern, path: `/model/${index}`, rule: 'must be "provider/model"' }),
   );
   requirePositive(limits.maxSteps, "/limits/maxSteps");
   requirePositive(limits.tokens, "/limits/tokens");
@@ -91,7 +91,7 @@ export function defineAgent(options: AgentOptions): AgentDefinition {
   };
 }
 
-function requireMatch(value: unknown, pattern: RegExp, path: string, rule: string): void {
+function requireMatch(value: unknown, { pattern, path, rule }: { pattern: RegExp; path: string; rule: string }): void {
   if (typeof value === "string" && pattern.test(value)) return;
   throw new InvalidInputError("invalid_agent", `${path} is ${JSON.stringify(value)}, but ${rule}.`, path);
 }

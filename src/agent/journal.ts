@@ -104,9 +104,9 @@ export interface AnswerEntry {
 
 /** What a human may answer, by the kind of the question. */
 export type Answer =
-  | { readonly decision: "approve" }
+  | { readonly decision: "approve"; readonly comment?: string }
   | { readonly decision: "deny"; readonly comment: string }
-  | { readonly decision: "edit"; readonly input: Json }
+  | { readonly decision: "edit"; readonly input: Json; readonly comment?: string }
   | { readonly decision: "succeeded"; readonly output: Json }
   | { readonly decision: "failed"; readonly comment: string }
   | { readonly decision: "retry" }

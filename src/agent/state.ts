@@ -66,6 +66,8 @@ export interface CallState {
   readonly call: PlannedCall;
   /** `seq:index`: with the task's id in front, the idempotency key. */
   readonly key: string;
+  /** Equal for calls of the same tool with the same canonical arguments, as the model gave them. */
+  readonly repeatKey: string;
   readonly status: "planned" | "asked" | "approved" | "started" | "done";
 }
 
@@ -104,11 +106,6 @@ export function fold(state: State, entry: Entry): State {
   return { ...state, ...change(state, entry), lastSeq: entry.seq };
 }
 
-/** By what two calls are told to be the same. */
-export function repeatKey(call: PlannedCall): string {
-  return `${call.tool} ${canonicalJson(call.input)}`;
-}
-
 /** The text of the last turn that said something: the answer, or as much of it as there is. */
 export function lastText(state: State): string {
   for (const message of state.messages.toReversed()) {
@@ -144,12 +141,15 @@ function change(state: State, entry: Entry): Partial<State> {
 }
 
 function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<State> {
-  const valid = entry.calls.filter((call) => call.problem === undefined);
+  const calls = entry.calls.map<CallState>((call, index) => {
+    return { call, key: `${entry.seq}:${index}`, repeatKey: `${call.tool} ${canonicalJson(call.input)}`, status: "planned" };
+  });
+  const valid = calls.filter(({ call }) => call.problem === undefined);
   const repeats = { ...state.repeats };
-  for (const call of valid) repeats[repeatKey(call)] = (repeats[repeatKey(call)] ?? 0) + 1;
+  for (const call of valid) repeats[call.repeatKey] = (repeats[call.repeatKey] ?? 0) + 1;
   return {
     messages: [...state.messages, { role: "assistant", parts: entry.parts }],
-    calls: entry.calls.map((call, index) => ({ call, key: `${entry.seq}:${index}`, status: "planned" })),
+    calls,
     finish: entry.finish,
     spent: {
       steps: state.spent.steps + 1,
@@ -245,7 +245,7 @@ function afterContinue(
   if (answer.advice === "") return { calls: withStatus(state.calls, question.callId ?? "", "planned"), repeats: {} };
   // With advice the repeated call does not run, however often the turn asks for it: the model sees the advice instead.
   const asked = state.calls.find(({ call }) => call.id === question.callId);
-  const same = openCalls(state).filter(({ call }) => asked !== undefined && repeatKey(call) === repeatKey(asked.call));
+  const same = openCalls(state).filter(({ repeatKey }) => repeatKey === asked?.repeatKey);
   const outcome = refusal("stopped_by_human", "A human stopped this repetition", answer.advice);
   return { ...afterOutcomes(state, same, outcome), repeats: {} };
 }

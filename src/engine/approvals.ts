@@ -1,5 +1,4 @@
 /** Questions to humans and their answers. An answer fits its question, or it is refused and nothing changes. */
-import type { Json } from "../agent/json.ts";
 import type { Answer, PlannedCall, QuestionKind } from "../agent/journal.ts";
 import type { Hub } from "../events/hub.ts";
 import { ConflictError, InvalidInputError, NotFoundError } from "../platform/errors.ts";
@@ -12,6 +11,8 @@ export interface ApprovalsDeps {
   readonly hub: Hub;
   readonly tools: ToolRunner;
 }
+
+type Edit = Answer & { decision: "edit" };
 
 const decisionsFor: Record<QuestionKind, readonly Answer["decision"][]> = {
   tool: ["approve", "deny", "edit"],
@@ -46,7 +47,7 @@ export function createApprovals(deps: ApprovalsDeps) {
         const message = `A question of kind "${approval.kind}" is answered with one of: ${allowed.join(", ")}.`;
         throw new InvalidInputError("invalid_decision", message, "/decision");
       }
-      const checked = answer.decision === "edit" ? await checkEdit(deps, approval, answer.input) : answer;
+      const checked = answer.decision === "edit" ? await checkEdit(deps, approval, answer) : answer;
       const { taskId } = approval;
       if (!(await store.answer({ tenant, approvalId: id, taskId, answer: checked, by }))) {
         throw alreadyAnswered(await find(tenant, id));
@@ -64,11 +65,11 @@ function alreadyAnswered({ id, status, answeredBy }: ApprovalRow): ConflictError
 }
 
 /** The edited arguments must fit the very version of the tool that the call was planned with. */
-async function checkEdit({ store, tools }: ApprovalsDeps, approval: ApprovalRow, input: Json): Promise<Answer> {
+async function checkEdit({ store, tools }: ApprovalsDeps, approval: ApprovalRow, edit: Edit): Promise<Answer> {
   const call = await plannedCall(store, approval);
-  const checked = tools.check({ tool: call?.tool ?? approval.tool ?? "", version: call?.version ?? "" }, input);
+  const checked = tools.check({ tool: call?.tool ?? approval.tool ?? "", version: call?.version ?? "" }, edit.input);
   if (!checked.ok) throw new InvalidInputError("invalid_arguments", checked.message, "/input");
-  return { decision: "edit", input: checked.input };
+  return { ...edit, input: checked.input };
 }
 
 async function plannedCall(store: Store, approval: ApprovalRow): Promise<PlannedCall | undefined> {

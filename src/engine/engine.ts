@@ -19,6 +19,7 @@ import type { Backlog } from "./backlog.ts";
 import { readExchanges } from "./conversations.ts";
 import { forkTask } from "./fork.ts";
 import { toNewTask, type TaskRequest } from "./task-request.ts";
+import type { Worker } from "./worker.ts";
 import { awaitEnd, findTask, watchTask, type TaskAddress, type TaskEvent } from "./watch.ts";
 
 export interface EngineDeps {
@@ -32,13 +33,15 @@ export interface EngineDeps {
   readonly agents: ReadonlyMap<string, AgentDefinition>;
   readonly backlog: Backlog;
   readonly pollMs: number;
+  /** The worker in this process, if there is one: what it can run at once does not wait to be claimed. */
+  readonly worker: Pick<Worker, "reserve" | "runs"> | undefined;
 }
 
 export type Engine = ReturnType<typeof createEngine>;
 
 export function createEngine(deps: EngineDeps) {
   const { store, hub } = deps;
-  const watchDeps = { ...deps };
+  const watchDeps = { ...deps, runsHere: (taskId: string) => deps.worker?.runs(taskId) === true };
   return {
     agents: deps.agents,
     approvals: createApprovals(deps),
@@ -125,7 +128,14 @@ async function submit(deps: EngineDeps, tenant: string, request: TaskRequest): P
   const requestHash = request.idempotencyKey === undefined ? null : hashRequest(request);
   const task = toNewTask(request, agent, { id, tenant, sessionId: request.sessionId ?? id, requestHash });
   await backlog.admit();
-  const submitted = await store.submit(task);
+  const reservation = deps.worker?.reserve(agent.name);
+  const submitted = await store.submit({ task, worker: reservation?.workerId ?? null }).catch((error: unknown) => {
+    reservation?.cancel();
+    throw error;
+  });
+  const claimed = submitted.created && submitted.claimed;
+  if (claimed) reservation?.launch({ ...task, ...submitted, epoch: 1, isNew: true, cancelRequestedBy: null });
+  else reservation?.cancel();
   if (!submitted.created) {
     if (submitted.requestHash === requestHash) {
       return { task: await resultOf(await findTask(deps, { tenant, taskId: submitted.id }), deps), created: false };
@@ -134,7 +144,7 @@ async function submit(deps: EngineDeps, tenant: string, request: TaskRequest): P
     throw new ConflictError("idempotency_key_reused", message);
   }
   metrics.taskSubmitted(agent.name);
-  hub.hint({ type: "work" });
+  if (!claimed) hub.hint({ type: "work" });
   return { task: acceptedResult(task), created: true };
 }
 

@@ -22,7 +22,7 @@ export interface LeaseDeps {
   readonly leaseMs: number;
   readonly info: JsonObject;
   /** Called at each heartbeat with the tasks of this worker that somebody wants cancelled. */
-  readonly onBeat: (cancelled: readonly { id: string; by: string }[]) => Promise<void>;
+  readonly onCancelled: (tasks: readonly { id: string; by: string }[]) => void;
 }
 
 export interface Lease {
@@ -83,7 +83,7 @@ async function keepLease(deps: LeaseDeps, { workerId, registeredAt, lost, signal
       if (row === undefined) lose("another process took it");
       unwatch();
       unwatch = watch(sentAt);
-      await deps.onBeat(row?.cancelled ?? []);
+      deps.onCancelled(row?.cancelled ?? []);
     } catch (error) {
       log.warn({ error: messageOf(error) }, "a heartbeat failed");
     }

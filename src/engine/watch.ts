@@ -28,6 +28,8 @@ export interface WatchDeps {
   readonly clock: Clock;
   /** How often the store is asked about a task of which no news comes, because it runs elsewhere. */
   readonly pollMs: number;
+  /** Whether a task runs in this process, so that news of it is sure to come. */
+  readonly runsHere: (taskId: string) => boolean;
 }
 
 export interface TaskAddress {
@@ -98,13 +100,17 @@ export async function awaitEnd(
 ): Promise<TaskRow> {
   const queue = new NewsQueue({ ...deps, taskId: address.taskId });
   const giveUpAt = deps.clock.monotonic() + waitMs;
+  const wait = async (): Promise<void> => {
+    const mostMs = Math.min(giveUpAt - deps.clock.monotonic(), deps.pollMs * patience);
+    let news = await queue.take(mostMs, signal);
+    while (news.type === "delta" || news.type === "entries") news = await queue.take(mostMs, signal);
+  };
   try {
+    if (deps.runsHere(address.taskId)) await wait();
     for (;;) {
       const row = await findTask(deps, address);
-      const leftMs = giveUpAt - deps.clock.monotonic();
-      if (hasEnded(row) || leftMs <= 0 || signal.aborted) return row;
-      let news = await queue.take(Math.min(leftMs, deps.pollMs), signal);
-      while (news.type === "delta" || news.type === "entries") news = await queue.take(Math.min(leftMs, deps.pollMs), signal);
+      if (hasEnded(row) || giveUpAt <= deps.clock.monotonic() || signal.aborted) return row;
+      await wait();
     }
   } finally {
     queue.close();
@@ -113,7 +119,7 @@ export async function awaitEnd(
 
 /** @throws NotFoundError `task_not_found` */
 export async function findTask({ store }: { store: Store }, { tenant, taskId }: TaskAddress): Promise<TaskRow> {
-  const row = await store.task(tenant, taskId);
+  const row = await store.task({ tenant, id: taskId });
   if (row === undefined) throw new NotFoundError("task_not_found", `There is no task ${taskId}.`);
   return row;
 }

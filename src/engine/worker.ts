@@ -66,17 +66,23 @@ interface Run {
   readonly abandoned: AbortController;
 }
 
-interface Release {
-  readonly taskId: string;
-  readonly epoch: number;
-  readonly pauseMs: number;
+/** A slot kept free for a task that is being submitted. */
+export interface Reservation {
+  readonly workerId: string;
+  /** The task was stored with the lease of this worker: runs it. */
+  launch(task: ClaimedTask): void;
+  /** It was not, or nobody knows. */
+  cancel(): void;
 }
 
 export class Worker {
   readonly #deps: WorkerDeps;
   readonly #runs = new Map<string, Run>();
-  /** Leases that could not be given back because the store was away. */
-  readonly #unreleased = new Map<string, Release>();
+  /** Slots kept for tasks that are being submitted. */
+  #reserved = 0;
+  /** The last claim left tasks waiting that could not be taken: those come before any that is submitted now. */
+  #behind = true;
+  #reconciledAt = Number.NEGATIVE_INFINITY;
   readonly #wake = createSignal();
   /** Aborts when nothing more is claimed. */
   readonly #stopping = new AbortController();
@@ -107,6 +113,34 @@ export class Worker {
     return this.#runs.size;
   }
 
+  runs(taskId: string): boolean {
+    return this.#runs.has(taskId);
+  }
+
+  /**
+   * Keeps a slot for a task of this agent that is about to be submitted, so that it runs at once, claimed by the statement
+   * that stores it. Undefined when it must wait its turn: no slot is free, or others wait already.
+   */
+  reserve(agent: string): Reservation | undefined {
+    const { settings } = this.#deps;
+    if (this.#stopping.signal.aborted || this.#behind || this.#lease === undefined || !this.leased) return undefined;
+    if (this.#free() <= 0 || !settings.agents.includes(agent)) return undefined;
+    this.#reserved += 1;
+    const lease = this.#lease;
+    return {
+      workerId: lease.workerId,
+      launch: (task) => {
+        this.#reserved -= 1;
+        this.#launch(task, []);
+        if (lease.lost.aborted) this.#abandon(task.id);
+      },
+      cancel: () => {
+        this.#reserved -= 1;
+        this.#wake.set();
+      },
+    };
+  }
+
   /** Whether this process holds a lease, without which it runs nothing. */
   get leased(): boolean {
     return this.#lease?.lost.aborted === false;
@@ -130,11 +164,13 @@ export class Worker {
 
   async #work(): Promise<void> {
     const { settings } = this.#deps;
-    const onBeat = (cancelled: readonly { id: string; by: string }[]): Promise<void> => this.#onBeat(cancelled);
+        const onCancelled = (tasks: readonly { id: string; by: string }[]): void => {
+      for (const { id, by } of tasks) this.#cancel(id, by);
+    };
     while (!this.#stopping.signal.aborted) {
       const { leaseMs, info } = settings;
       const lease = await takeLease(
-        { ...this.#deps, background: this.#background, leaseMs, info, onBeat },
+        { ...this.#deps, background: this.#background, leaseMs, info, onCancelled },
         { stopping: this.#stopping.signal, drained: this.#drained.signal },
       );
       if (lease === undefined) return;
@@ -146,14 +182,33 @@ export class Worker {
   async #workUnder(lease: Lease): Promise<void> {
     lease.lost.addEventListener("abort", () => this.#abandonAll(), { once: true });
     while (!this.#stopping.signal.aborted && !lease.lost.aborted) {
+      await this.#reconcile(lease);
       if (!(await this.#claim(lease))) await this.#wake.wait(this.#stopping.signal);
+    }
+  }
+
+  /**
+   * From time to time, what the store says is ours and does not run here is given back: the answer to its claim was lost,
+   * or it could not be given back when it should have been. Nothing is claimed meanwhile.
+   */
+  async #reconcile({ workerId }: Lease): Promise<void> {
+    const { store, clock, log, settings } = this.#deps;
+    if (this.#reserved > 0 || clock.monotonic() - this.#reconciledAt < settings.leaseMs) return;
+    this.#behind = true;
+    try {
+      const freed = await store.reconcile({ id: workerId, running: [...this.#runs.keys()] });
+      if (freed.length > 0) log.warn({ tasks: freed.length }, "gave back tasks that were claimed and did not run");
+      this.#reconciledAt = clock.monotonic();
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, "the store does not answer; trying again");
     }
   }
 
   /** @returns whether there may be more to claim right now */
   async #claim({ workerId, lost }: Lease): Promise<boolean> {
     const { store, log, settings } = this.#deps;
-    const limit = Math.min(settings.slots - this.#runs.size, mostPerClaim);
+    const limit = Math.min(this.#free(), mostPerClaim);
+    this.#behind = true;
     if (limit <= 0) return false;
     try {
       const tasks = await store.claim({ worker: workerId, agents: settings.agents, limit });
@@ -161,11 +216,16 @@ export class Worker {
       const journals = resumed.length === 0 ? undefined : await store.journals(resumed);
       for (const task of tasks) this.#launch(task, journals?.get(task.id) ?? []);
       if (lost.aborted) this.#abandonAll();
-      return tasks.length === limit;
+      this.#behind = tasks.length === limit;
+      return this.#behind;
     } catch (error) {
       log.warn({ error: messageOf(error) }, "cannot claim tasks; trying again");
       return false;
     }
+  }
+
+  #free(): number {
+    return this.#deps.settings.slots - this.#runs.size - this.#reserved;
   }
 
   #launch(task: ClaimedTask, entries: readonly Entry[]): void {
@@ -226,20 +286,14 @@ export class Worker {
     return outcome;
   }
 
-  async #onBeat(cancelled: readonly { id: string; by: string }[]): Promise<void> {
-    for (const { id, by } of cancelled) this.#cancel(id, by);
-    for (const release of this.#unreleased.values()) await this.#release(release);
-  }
-
-  async #release(release: Release): Promise<void> {
+  /** What cannot be given back now is given back by `#reconcile`. */
+  async #release(release: { taskId: string; epoch: number; pauseMs: number }): Promise<void> {
     const { store, hub, log } = this.#deps;
     try {
       await store.release(release);
-      this.#unreleased.delete(release.taskId);
       hub.hint({ type: "work" });
     } catch (error) {
-      this.#unreleased.set(release.taskId, release);
-      log.warn({ task: release.taskId, error: messageOf(error) }, "cannot give a task back; trying again");
+      log.warn({ task: release.taskId, error: messageOf(error) }, "cannot give a task back; trying again later");
     }
   }
 
@@ -248,11 +302,14 @@ export class Worker {
   }
 
   #abandonAll(): void {
-    for (const { task, abandoned, cancelled } of this.#runs.values()) {
-      abandoned.abort(new LeaseLostError(task.id));
-      cancelled.abort(abandoned.signal.reason);
-    }
+    for (const taskId of this.#runs.keys()) this.#abandon(taskId);
     this.#wake.set();
+  }
+
+  #abandon(taskId: string): void {
+    const run = this.#runs.get(taskId);
+    run?.abandoned.abort(new LeaseLostError(taskId));
+    run?.cancelled.abort(run.abandoned.signal.reason);
   }
 
   #broke(what: string, error: unknown): void {

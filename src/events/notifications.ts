@@ -4,7 +4,6 @@
  */
 import { createBackground } from "../platform/background.ts";
 import { messageOf } from "../platform/errors.ts";
-import { isObject } from "../agent/json.ts";
 import type { Database } from "../store/database.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Hint, Hub } from "./hub.ts";
@@ -12,6 +11,8 @@ import type { Hint, Hub } from "./hub.ts";
 const channel = "holdfast";
 /** More hints than this wait for the database: the rest are dropped. */
 const mostWaiting = 10_000;
+/** A payload of NOTIFY must be shorter than 8,000 bytes. */
+const hintsPerPayload = 50;
 
 /** @param deps.process names this process, so that it does not hear its own hints @returns a function that stops it */
 export async function carryHints(deps: {
@@ -22,13 +23,13 @@ export async function carryHints(deps: {
 }): Promise<() => Promise<void>> {
   const { hub, database, log, process } = deps;
   const background = createBackground((_name, error) => log.warn({ error: messageOf(error) }, "cannot send hints"));
-  const waiting = new Set<string>();
+  const waiting = new Map<string, Hint>();
   let sending = false;
 
   const send = async (): Promise<void> => {
     try {
       while (waiting.size > 0) {
-        const payloads = [...waiting];
+        const payloads = pack([...waiting.values()], process);
         waiting.clear();
         await database.query({
           name: "notify",
@@ -43,14 +44,13 @@ export async function carryHints(deps: {
 
   const stopHearing = hub.onHint((hint, origin) => {
     if (origin === "elsewhere" || waiting.size >= mostWaiting) return;
-    waiting.add(JSON.stringify({ ...hint, process }));
+    waiting.set(hint.type === "work" ? hint.type : `${hint.type} ${hint.taskId}`, hint);
     if (sending) return;
     sending = true;
     background.start("hints", send);
   });
   const stopListening = await database.listen(channel, (payload) => {
-    const hint = parseHint(payload, process);
-    if (hint !== undefined) hub.hint(hint, "elsewhere");
+    for (const hint of unpack(payload, process)) hub.hint(hint, "elsewhere");
   });
   return async () => {
     stopHearing();
@@ -59,12 +59,17 @@ export async function carryHints(deps: {
   };
 }
 
-function parseHint(payload: string, ownProcess: string): Hint | undefined {
-  const value: unknown = JSON.parse(payload);
-  if (!isObject(value) || value["process"] === ownProcess) return undefined;
-  const { type, taskId, by } = value;
-  if (type === "work") return { type };
-  if (type === "changed" && typeof taskId === "string") return { type, taskId };
-  if (type === "cancel" && typeof taskId === "string" && typeof by === "string") return { type, taskId, by };
-  return undefined;
+function pack(hints: readonly Hint[], process: string): string[] {
+  const payloads: string[] = [];
+  for (let start = 0; start < hints.length; start += hintsPerPayload) {
+    payloads.push(JSON.stringify({ process, hints: hints.slice(start, start + hintsPerPayload) }));
+  }
+  return payloads;
+}
+
+function unpack(payload: string, ownProcess: string): Hint[] {
+  // Every process hears its own words again, which are most of what it hears: those are not worth parsing.
+  if (payload.startsWith(`{"process":"${ownProcess}"`)) return [];
+  const { hints }: { hints?: Hint[] } = JSON.parse(payload);
+  return hints ?? [];
 }

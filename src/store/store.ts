@@ -16,7 +16,6 @@ import {
   discardStatement,
   replayStatements,
   type AnswerCommand,
-  type TaskKey,
 } from "./queries/control.ts";
 import { finishStatements, type Finish } from "./queries/finish.ts";
 import {
@@ -30,24 +29,23 @@ import {
 import { keepLargeStatement, largeValueStatement, type LargeContent } from "./queries/large-values.ts";
 import { parkStatement, type Park } from "./queries/park.ts";
 import { deleteSessionStatements, exchangesStatement, sessionStatement, type Exchanges } from "./queries/sessions.ts";
-import { submitStatement, tasksByKeyStatement } from "./queries/submit.ts";
-import { backlogStatement, tasksStatement, taskStatement, type TaskFilter } from "./queries/tasks.ts";
+import { submitStatement, tasksByKeyStatement, type StoredTask, type Submit } from "./queries/submit.ts";
+import { backlogStatement, tasksByIdStatement, tasksStatement, type TaskFilter, type TaskKey } from "./queries/tasks.ts";
 import {
   heartbeatStatement,
   reapAllStatement,
   reapStatement,
+  reconcileStatement,
   registerWorkerStatement,
   unregisterWorkerStatement,
 } from "./queries/workers.ts";
 import { StoreError } from "./store-error.ts";
 import type { ClaimedTask, NewTask, TaskInput, TaskRow, TaskStatus } from "./task-row.ts";
 
-/** `created` false: the key was used before, by the task `id` with the request `requestHash`. */
-export interface Submitted {
-  readonly id: string;
-  readonly created: boolean;
-  readonly requestHash: string | null;
-}
+/** What came of a submit: a new row, or the task that used the idempotency key before. */
+export type Submitted =
+  | ({ readonly created: true } & StoredTask)
+  | { readonly created: false; readonly id: string; readonly requestHash: string | null };
 
 export interface Finished {
   /** False: the lease was lost, and nothing was written. */
@@ -103,15 +101,18 @@ export function createStore(database: Database) {
     database,
 
     // --- what workers do -------------------------------------------------------------------------------------------
-    submit: createCoalescer<NewTask, Submitted>({ maxItems: mostPerFlush, flush: (tasks) => submit(database, tasks) }),
+    submit: createCoalescer<Submit, Submitted>({ maxItems: mostPerFlush, flush: (submits) => submit(database, submits) }),
 
     /** Undefined: the lease is lost, and nothing was written. */
-    append: createCoalescer<Append, HeldTask | undefined>({
+    append: createCoalescer<Append, HeldTask | undefined>({ lanes: 2,
       maxItems: mostPerFlush,
       flush: async (appends) => {
         const held = await database.query<HeldTask>(appendStatement(appends));
         const byId = new Map(held.map((row) => [row.id, row]));
-        return appends.map(({ taskId }) => byId.get(taskId));
+        return appends.map(({ taskId, epoch }) => {
+          const row = byId.get(taskId);
+          return row?.epoch === epoch ? row : undefined;
+        });
       },
     }),
 
@@ -141,6 +142,8 @@ export function createStore(database: Database) {
     /** Undefined: the lease is lost. */
     heartbeat: (worker: { id: string; leaseMs: number }) => one<{ cancelled: { id: string; by: string }[] }>(heartbeatStatement(worker)),
     unregisterWorker: (id: string) => database.query(unregisterWorkerStatement(id)),
+    reconcile: (worker: { id: string; running: readonly string[] }) =>
+      database.query<{ id: string }>(reconcileStatement(worker)),
     reap: () => database.query<{ id: string }>(reapStatement()),
     reapAll: () => database.query<{ id: string }>(reapAllStatement()),
 
@@ -157,7 +160,7 @@ export function createStore(database: Database) {
     discard: async (key: TaskKey) => (await database.query(discardStatement(key))).length > 0,
     /** Stores a task whose journal begins with a copy of another's: what comes after `afterSeq`, up to `upToSeq`. */
     fork: (task: NewTask, copy: { from: string; afterSeq: number; upToSeq: number }) =>
-      database.batch([submitStatement([task]), copyJournalStatement({ ...copy, to: task.id })]),
+      database.batch([submitStatement([{ task, worker: null }]), copyJournalStatement({ ...copy, to: task.id })]),
     /** False: a task of it is open. Undefined: there is no such session. */
     deleteSession: async (tenant: string, id: string) => {
       const [row] = await answered<{ open_tasks: number }>(deleteSessionStatements(tenant, id), 1);
@@ -165,7 +168,14 @@ export function createStore(database: Database) {
     },
 
     // --- what is read ----------------------------------------------------------------------------------------------
-    task: (tenant: string, id: string) => one<TaskRow>(taskStatement(tenant, id)),
+    task: createCoalescer<TaskKey, TaskRow | undefined>({
+      maxItems: mostPerFlush,
+      flush: async (keys) => {
+        const rows = await database.query<TaskRow>(tasksByIdStatement(keys));
+        const byKey = new Map(rows.map((row) => [`${row.tenant} ${row.id}`, row]));
+        return keys.map(({ tenant, id }) => byKey.get(`${tenant} ${id}`));
+      },
+    }),
     tasks: (filter: TaskFilter) => database.query<TaskRow>(tasksStatement(filter)),
     backlog: async (most: number) => (await one<{ waiting: number }>(backlogStatement(most)))?.waiting ?? 0,
     journal: async (page: { tenant: string; taskId: string; afterSeq: number; limit: number }) =>
@@ -184,12 +194,13 @@ export function createStore(database: Database) {
   };
 }
 
-async function submit(database: Database, tasks: readonly NewTask[]): Promise<Submitted[]> {
-  const stored = new Set(await storedIds(database, tasks));
-  const repeats = tasks.filter(({ id }) => !stored.has(id));
+async function submit(database: Database, submits: readonly Submit[]): Promise<Submitted[]> {
+  const stored = new Map((await storeTasks(database, submits)).map((row) => [row.id, row]));
+  const repeats = submits.map(({ task }) => task).filter(({ id }) => !stored.has(id));
   const holders = await holdersOfKeys(database, repeats);
-  return tasks.map((task) => {
-    if (stored.has(task.id)) return { id: task.id, created: true, requestHash: task.requestHash };
+  return submits.map(({ task }) => {
+    const row = stored.get(task.id);
+    if (row !== undefined) return { created: true, ...row };
     const holder = holders.get(keyOf(task));
     // Deleted between our insert and our look.
     if (holder === undefined) throw new UnavailableError("key_in_transit", "Try again.", { afterMs: 10 });
@@ -197,12 +208,12 @@ async function submit(database: Database, tasks: readonly NewTask[]): Promise<Su
   });
 }
 
-async function storedIds(database: Database, tasks: readonly NewTask[]): Promise<string[]> {
+async function storeTasks(database: Database, submits: readonly Submit[]): Promise<StoredTask[]> {
   try {
-    return (await database.query<{ id: string }>(submitStatement(tasks))).map(({ id }) => id);
+    return await database.query<StoredTask>(submitStatement(submits));
   } catch (error) {
     // Another process used the key between our look and our insert. (Of several tasks each is tried again alone.)
-    if (tasks.length === 1 && error instanceof StoreError && error.code === "unique_violation") return [];
+    if (submits.length === 1 && error instanceof StoreError && error.code === "unique_violation") return [];
     throw error;
   }
 }
@@ -214,7 +225,7 @@ async function holdersOfKeys(database: Database, repeats: readonly NewTask[]): P
     const keys = tasks.flatMap(({ idempotencyKey }) => idempotencyKey ?? []);
     type Row = { id: string; key: string; requestHash: string | null };
     for (const row of await database.query<Row>(tasksByKeyStatement(tenant, keys))) {
-      holders.set(`${tenant} ${row.key}`, { id: row.id, created: false, requestHash: row.requestHash });
+      holders.set(`${tenant} ${row.key}`, { created: false, id: row.id, requestHash: row.requestHash });
     }
   }
   return holders;

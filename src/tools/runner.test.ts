@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { z } from "zod";
 import type { AssistantPart, ToolOutcome } from "../agent/conversation.ts";
@@ -273,7 +274,8 @@ for (const [effect, expected] of [
   });
 
   test(`a ${effect} tool is not started when the signal has aborted already`, async () => {
-    const { tool, signals } = stubbornTool(effect);
+    const { tool, signals, settle } = stubbornTool(effect);
+    settle.resolve("ran");
     const running = runnerOf(tool).run(planned(effect), contextOf(AbortSignal.abort(new Error("stopped"))));
     await assert.rejects(running, /stopped/);
     assert.equal(signals.length, 0);
@@ -299,5 +301,5 @@ test("a tool that has answered leaves no timer and no listener behind", async ()
   const controller = new AbortController();
   await runner.run(planned("read"), contextOf(controller.signal));
   assert.equal(runner.clock.pending(), 0);
-  controller.abort();
+  assert.equal(getEventListeners(controller.signal, "abort").length, 0);
 });

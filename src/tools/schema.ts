@@ -97,7 +97,6 @@ const ajv = new Ajv2020({
   allErrors: true,
   verbose: true,
   useDefaults: true,
-  addUsedSchema: false, // two tools may use the same $id
   logger: false,
 });
 addFormats.default(ajv);
@@ -109,10 +108,11 @@ function fromJsonSchema(source: JsonObject): Schema {
     throw invalidSchema(`The schema declares ${show($schema)}, but must be written in, and declare, "${dialect}".`);
   }
   const validate = compileAjv(jsonSchema);
+  const hasDefaults = JSON.stringify(jsonSchema).includes('"default":');
   return {
     jsonSchema,
     parse(value) {
-      const copy: unknown = structuredClone(value); // defaults are written into it
+      const copy: unknown = hasDefaults ? structuredClone(value) : value; // defaults are written into it
       if (validate(copy)) return { ok: true, value: copy };
       return { ok: false, problems: (validate.errors ?? []).map(explain) };
     },
@@ -128,7 +128,7 @@ function compileAjv(jsonSchema: JsonObject): ReturnType<Ajv2020["compile"]> {
     if (thrown instanceof HoldfastError) throw thrown;
     throw invalidSchema(`The JSON Schema is not valid: ${messageOf(thrown)}.`);
   } finally {
-    ajv.removeSchema(jsonSchema); // ajv would keep it for ever
+    ajv.removeSchema(jsonSchema); // else it is kept for ever, and no other schema may have its $id
   }
 }
 

@@ -16,14 +16,16 @@ export interface Append {
   readonly entries: readonly Entry[];
 }
 
-/** Rows are `HeldTask`, for the tasks whose lease still holds; nothing is written for the others. */
+/** Rows are `HeldTask`, for those of the tasks that run; nothing is written where the epoch is not the one that was sent. */
 export function appendStatement(appends: readonly Append[]): Statement {
-  return { name: "append", text: appendSql, values: [encodeJson(appends.flatMap(entryRows))] };
+  const values = [encodeJson(appends.flatMap(entryRows)), appends.map(({ taskId }) => taskId)];
+  return { name: "append", text: appendSql, values };
 }
 
-/** The answer to every write of a worker: it still holds the task, and whether somebody wants it cancelled. */
+/** The answer to every write of a worker: it holds the task while the epoch is its own; and whether somebody wants it cancelled. */
 export interface HeldTask {
   readonly id: string;
+  readonly epoch: number;
   readonly cancelRequestedBy: string | null;
 }
 
@@ -34,18 +36,18 @@ export function entryRows({ taskId, epoch, entries }: Append): Record<string, un
 /** The columns of an entry as they travel in JSON. */
 export const entryColumns = "task_id uuid, epoch int, seq int, kind text, at float8, body json";
 
+// The tasks are found by `= any(array)`: joined by a record set the planner, which knows nothing of its size, prefers to
+// scan every running task (twice the time of the whole statement for 128 of them).
 const appendSql = `
-with input as materialized (
-  select * from json_to_recordset($1::json) as i(${entryColumns})
-), held as materialized (
-  select t.id, t.cancel_requested_by from task t
-  where t.status = 'running' and (t.id, t.epoch) in (select task_id, epoch from input)
+with held as materialized (
+  select t.id, t.epoch, t.cancel_requested_by from task t
+  where t.id = any($2::uuid[]) and t.status = 'running'
   order by t.id
   for no key update
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)
   select i.task_id, i.seq, i.epoch, i.kind, to_timestamp(i.at / 1000), i.body
-  from input i join held h on h.id = i.task_id
+  from json_to_recordset($1::json) as i(${entryColumns}) join held h on h.id = i.task_id and h.epoch = i.epoch
   on conflict do nothing
 )
-select id, cancel_requested_by as "cancelRequestedBy" from held`;
+select id, epoch, cancel_requested_by as "cancelRequestedBy" from held`;

@@ -29,10 +29,14 @@ export function wakeDueStatement(): Statement {
   return { name: "wake_due", text: wakeDueSql, values: [] };
 }
 
+// A worker that is gone from the registry, or about to go, claims nothing: its tasks would be held by nobody for ever. The
+// lock on its row makes a reaper leave it alone until this has committed, and a heartbeat does not wait for it.
 const claimSql = `
-with next as materialized (
+with claimant as materialized (
+  select id from worker where id = $1 and expires_at > holdfast_now() for key share
+), next as materialized (
   select id from task
-  where status = 'pending' and is_head and agent = any($2::text[])
+  where status = 'pending' and is_head and agent = any($2::text[]) and exists (select from claimant)
   order by priority desc, id
   limit $3
   for update skip locked

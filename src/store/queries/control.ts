@@ -8,11 +8,7 @@ import type { Answer } from "../../agent/journal.ts";
 import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
 import { promoteStatement } from "./finish.ts";
-
-export interface TaskKey {
-  readonly tenant: string;
-  readonly id: string;
-}
+import type { TaskKey } from "./tasks.ts";
 
 /**
  * Ends a task that no worker holds, and asks the worker of one that runs. The third statement's row is `{status}` as it was

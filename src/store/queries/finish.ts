@@ -16,19 +16,14 @@ export interface Finish extends Append {
 
 /** The rows of the second statement are `{id}` of the tasks whose lease still held, of the third `{id}` of the promoted. */
 export function finishStatements(finishes: readonly Finish[]): Statement[] {
-  const sessions = encodeJson(finishes.map(({ tenant, sessionId }) => ({ tenant, id: sessionId })));
+  const ids = finishes.map(({ taskId }) => taskId);
   const ends = encodeJson(finishes.map(toRow));
   const entries = encodeJson(finishes.flatMap(entryRows));
   return [
-    lockSessionsStatement(sessions),
-    { name: "finish", text: finishSql, values: [ends, entries] },
-    promoteStatement(finishes.map(({ taskId }) => taskId)),
+    { name: "lock_sessions", text: lockSessionsSql, values: [finishes.map(({ sessionId }) => sessionId)] },
+    { name: "finish", text: finishSql, values: [ends, entries, ids] },
+    promoteStatement(ids),
   ];
-}
-
-/** Takes the row locks of sessions, in order. @param sessions JSON of [{tenant, id}] */
-export function lockSessionsStatement(sessions: string): Statement {
-  return { name: "lock_sessions", text: lockSessionsSql, values: [sessions] };
 }
 
 /** Makes the first open task behind each of these ended ones the head of its session, if it had none. */
@@ -52,15 +47,11 @@ function toRow({ taskId, epoch, result }: Finish): Record<string, unknown> {
 }
 
 const lockSessionsSql = `
-select from session s
-where (s.tenant, s.id) in (
-  select i.tenant, i.id from jsonb_to_recordset($1::jsonb) as i(tenant text, id text))
-order by s.tenant, s.id
-for no key update`;
+select from session where id = any($1::text[]) order by id, tenant for no key update`;
 
 const finishSql = `
 with input as materialized (
-  select * from jsonb_to_recordset($1::jsonb) as i(
+  select * from json_to_recordset($1::json) as i(
     id uuid, epoch int, status text, output text, error text, error_message text,
     steps_used int, tokens_used int, tool_calls int, cost_micros bigint)
 ), ended as (
@@ -69,7 +60,7 @@ with input as materialized (
       steps_used = i.steps_used, tokens_used = i.tokens_used, tool_calls = i.tool_calls, cost_micros = i.cost_micros,
       dead_letter = i.status = 'failed', lease_owner = null, finished_at = holdfast_now()
   from input i
-  where t.id = i.id and t.epoch = i.epoch and t.status = 'running'
+  where t.id = any($3::uuid[]) and t.id = i.id and t.epoch = i.epoch and t.status = 'running'
   returning t.id, t.tenant, t.session_id, t.status
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)

@@ -41,7 +41,7 @@ export function parkStatement(park: Park): Statement {
 
 const parkSql = `
 with held as materialized (
-  select id, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
+  select id, epoch, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
 ), parked as (
   update task t set status = 'waiting', lease_owner = null, wake_at = to_timestamp($3::float8 / 1000),
     output = $7, steps_used = $8, tokens_used = $9, tool_calls = $10, cost_micros = $11
@@ -60,4 +60,4 @@ with held as materialized (
   from input where kind = 'question'
   on conflict do nothing
 )
-select id, cancel_requested_by as "cancelRequestedBy" from held`;
+select id, epoch, cancel_requested_by as "cancelRequestedBy" from held`;

@@ -8,9 +8,26 @@ import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
 import type { NewTask } from "../task-row.ts";
 
-/** Answers the ids that were stored; those missing repeat an idempotency key. */
-export function submitStatement(tasks: readonly NewTask[]): Statement {
-  return { name: "submit", text: submitSql, values: [encodeJson(tasks.map(toRow))] };
+/** A task to store. If it is the head of its session it is at once leased to `worker`, unless that is null. */
+export interface Submit {
+  readonly task: NewTask;
+  readonly worker: string | null;
+}
+
+/** What was stored. Times are milliseconds since the epoch. */
+export interface StoredTask {
+  readonly id: string;
+  /** It is leased, with epoch 1, to the worker that was named. */
+  readonly claimed: boolean;
+  readonly position: number;
+  readonly createdAt: number;
+  readonly sessionVersion: number;
+  readonly sessionCreatedAt: number;
+}
+
+/** Rows are `StoredTask`; those missing repeat an idempotency key. */
+export function submitStatement(submits: readonly Submit[]): Statement {
+  return { name: "submit", text: submitSql, values: [encodeJson(submits.map(toRow))] };
 }
 
 /** The tasks that hold these keys. */
@@ -22,7 +39,7 @@ export function tasksByKeyStatement(tenant: string, keys: readonly string[]): St
   };
 }
 
-function toRow(task: NewTask): Record<string, unknown> {
+function toRow({ task, worker }: Submit): Record<string, unknown> {
   return {
     id: task.id,
     tenant: task.tenant,
@@ -35,14 +52,18 @@ function toRow(task: NewTask): Record<string, unknown> {
     idempotency_key: task.idempotencyKey,
     request_hash: task.requestHash,
     forked_from: task.forkedFrom,
+    worker,
   };
 }
 
+// As in claim.ts, a worker that is gone from the registry is given nothing.
 const submitSql = `
 with input as materialized (
   select i.* from jsonb_to_recordset($1::jsonb) as i(
     id uuid, tenant text, session_id text, agent text, priority smallint, input jsonb, user_id text, metadata jsonb,
-    idempotency_key text, request_hash text, forked_from uuid)
+    idempotency_key text, request_hash text, forked_from uuid, worker uuid)
+), claimant as materialized (
+  select id from worker where id in (select worker from input) and expires_at > holdfast_now() order by id for key share
 ), fresh as materialized (
   select i.*,
     row_number() over (partition by tenant, session_id order by id) as place,
@@ -52,16 +73,24 @@ with input as materialized (
     select from task t where t.tenant = i.tenant and t.idempotency_key = i.idempotency_key)
 ), conversation as (
   insert into session as s (tenant, id, open_tasks, last_position)
-  select tenant, session_id, count(*), count(*) from fresh group by tenant, session_id order by tenant, session_id
-  on conflict (tenant, id) do update
+  select tenant, session_id, count(*), count(*) from fresh group by tenant, session_id order by session_id, tenant
+  on conflict (id, tenant) do update
     set open_tasks = s.open_tasks + excluded.open_tasks,
         last_position = s.last_position + excluded.last_position,
         updated_at = holdfast_now()
-  returning s.tenant, s.id, s.open_tasks, s.last_position
+  returning s.tenant, s.id, s.open_tasks, s.last_position, s.version, s.created_at
+), placed as (
+  select f.*, c.last_position - f.together + f.place as position, c.open_tasks = f.together and f.place = 1 as is_head
+  from fresh f join conversation c on c.tenant = f.tenant and c.id = f.session_id
+), stored as (
+  insert into task (id, tenant, session_id, position, is_head, agent, priority, input, user_id, metadata,
+                    idempotency_key, request_hash, forked_from, status, lease_owner, epoch, started_at)
+  select p.id, p.tenant, p.session_id, p.position, p.is_head, p.agent, p.priority, p.input, p.user_id, p.metadata,
+         p.idempotency_key, p.request_hash, p.forked_from, case when claims then 'running' else 'pending' end,
+         case when claims then p.worker end, claims::int, case when claims then holdfast_now() end
+  from placed p cross join lateral (select p.is_head and exists (select from claimant w where w.id = p.worker) as claims) c
+  returning id, tenant, session_id, status, position, created_at
 )
-insert into task (id, tenant, session_id, position, is_head, agent, priority, input, user_id, metadata,
-                  idempotency_key, request_hash, forked_from)
-select f.id, f.tenant, f.session_id, c.last_position - f.together + f.place, c.open_tasks = f.together and f.place = 1,
-       f.agent, f.priority, f.input, f.user_id, f.metadata, f.idempotency_key, f.request_hash, f.forked_from
-from fresh f join conversation c on c.tenant = f.tenant and c.id = f.session_id
-returning id`;
+select t.id, t.status = 'running' as claimed, t.position, t.created_at as "createdAt", c.version as "sessionVersion",
+       c.created_at as "sessionCreatedAt"
+from stored t join conversation c on c.tenant = t.tenant and c.id = t.session_id`;

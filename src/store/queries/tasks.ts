@@ -21,9 +21,18 @@ const columns = `
   tokens_used as "tokensUsed", tool_calls as "toolCalls", cost_micros as "costMicros", created_at as "createdAt",
   started_at as "startedAt", finished_at as "finishedAt"`;
 
-/** Rows are `TaskRow`. */
-export function taskStatement(tenant: string, id: string): Statement {
-  return { name: "task", text: `select ${columns} from task where tenant = $1 and id = $2`, values: [tenant, id] };
+export interface TaskKey {
+  readonly tenant: string;
+  readonly id: string;
+}
+
+/** Rows are `TaskRow`: those that exist, of any of the tenants named; which belongs to whom is for the caller to match. */
+export function tasksByIdStatement(keys: readonly TaskKey[]): Statement {
+  return {
+    name: "tasks_by_id",
+    text: `select ${columns} from task where id = any($2::uuid[]) and tenant = any($1::text[])`,
+    values: [keys.map(({ tenant }) => tenant), keys.map(({ id }) => id)],
+  };
 }
 
 /** Newest first. Rows are `TaskRow`. */

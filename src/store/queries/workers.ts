@@ -5,8 +5,10 @@ import type { JsonObject } from "../../agent/json.ts";
 
 export function registerWorkerStatement(worker: { id: string; leaseMs: number; info: JsonObject }): Statement {
   return {
+    // Asked for again when the answer was lost.
     text: `insert into worker (id, info, expires_at)
-           values ($1, $3::jsonb, holdfast_now() + $2::float8 * interval '1 millisecond')`,
+           values ($1, $3::jsonb, holdfast_now() + $2::float8 * interval '1 millisecond')
+           on conflict (id) do update set expires_at = excluded.expires_at`,
     values: [worker.id, worker.leaseMs, encodeJson(worker.info)],
   };
 }
@@ -24,6 +26,15 @@ export function heartbeatStatement(worker: { id: string; leaseMs: number }): Sta
              select jsonb_agg(jsonb_build_object('id', t.id, 'by', t.cancel_requested_by)) from task t
              where t.lease_owner = w.id and t.status = 'running' and t.cancel_requested_by is not null), '[]') as cancelled`,
     values: [worker.id, worker.leaseMs],
+  };
+}
+
+/** Gives back what the store says this worker runs and it does not: a claim or a release whose answer was lost. */
+export function reconcileStatement({ id, running }: { id: string; running: readonly string[] }): Statement {
+  return {
+    text: `update task set status = 'pending', lease_owner = null
+           where lease_owner = $1 and status = 'running' and not id = any($2::uuid[]) returning id`,
+    values: [id, running],
   };
 }
 

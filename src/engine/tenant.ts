@@ -1,0 +1,2 @@
+/** Identity comes with authentication; until then everything belongs to one tenant. */
+export const onlyTenant = "default";

@@ -1,0 +1,316 @@
+import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
+import { test } from "node:test";
+import { APICallError, type LanguageModelV4, type LanguageModelV4StreamPart } from "@ai-sdk/provider";
+import { HoldfastError } from "../platform/errors.ts";
+import { createVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
+import { createModelGateway, type ModelGatewayDeps } from "./gateway.ts";
+import type { Delta } from "../agent/conversation.ts";
+import type { ModelCallError, ModelReply, ModelRequest } from "./model-gateway.ts";
+
+type Parts = AsyncIterable<LanguageModelV4StreamPart> | Iterable<LanguageModelV4StreamPart>;
+/** What one attempt does: gives parts, or throws. */
+type Behaviour = (signal: AbortSignal) => Parts | Promise<Parts>;
+
+const finish: LanguageModelV4StreamPart = {
+  type: "finish",
+  finishReason: { unified: "stop", raw: "stop" },
+  usage: {
+    inputTokens: { total: 20, noCache: 20, cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: 11, text: 11, reasoning: 0 },
+  },
+};
+const text = (delta: string): LanguageModelV4StreamPart => ({ type: "text-delta", id: "0", delta });
+const says =
+  (...deltas: string[]): Behaviour =>
+  () => [...deltas.map(text), finish];
+const breaks =
+  (...deltas: string[]): Behaviour =>
+  () =>
+    deltas.map(text);
+const silent: Behaviour = () => new Promise<Parts>(() => {});
+
+function fails(status: number, headers: Record<string, string> = {}, message = `HTTP ${status}`): Behaviour {
+  return () => {
+    throw new APICallError({
+      message,
+      url: "http://provider.test",
+      requestBodyValues: {},
+      statusCode: status,
+      responseHeaders: headers,
+    });
+  };
+}
+
+/** Models whose attempts behave one after the other as listed; the last behaviour stays. */
+function providersOf(behaviours: Record<string, Behaviour[]>): ModelGatewayDeps["providers"] & { calls: string[] } {
+  const calls: string[] = [];
+  return {
+    calls,
+    model(name) {
+      const known = behaviours[name];
+      if (!known) throw new HoldfastError("model_key_missing", `set the key of ${name}`);
+      return {
+        specificationVersion: "v4",
+        provider: "test",
+        modelId: name,
+        supportedUrls: {},
+        doStream: async ({ abortSignal }: { abortSignal: AbortSignal }) => {
+          calls.push(name);
+          const behaviour = known.length > 1 ? known.shift() : known[0];
+          return { stream: ReadableStream.from(await behaviour!(abortSignal)) };
+        },
+      } as unknown as LanguageModelV4;
+    },
+  };
+}
+
+interface Run {
+  readonly clock: VirtualClock;
+  readonly deltas: Delta[];
+  readonly calls: string[];
+  readonly stop: AbortController;
+  readonly reply: Promise<ModelReply>;
+  /** What it threw, as a value. */
+  readonly error: Promise<ModelCallError | null>;
+}
+
+function start(behaviours: Record<string, Behaviour[]>, options: Partial<ModelGatewayDeps & ModelRequest> = {}): Run {
+  const clock = createVirtualClock();
+  const providers = providersOf(behaviours);
+  const stop = new AbortController();
+  const deltas: Delta[] = [];
+  const gateway = createModelGateway({ providers, clock, random: () => 0.5, ...options });
+  const reply = gateway.call({
+    route: options.route ?? Object.keys(behaviours),
+    system: "",
+    messages: [{ role: "user", text: "Hi" }],
+    tools: [],
+    maxOutputTokens: 100,
+    signal: stop.signal,
+    onDelta: (delta) => deltas.push(delta),
+  });
+  const error = reply.then(
+    () => null,
+    (thrown: ModelCallError) => thrown,
+  );
+  return { clock, deltas, calls: providers.calls, stop, reply, error };
+}
+
+const codes = ({ attempts }: Pick<ModelReply, "attempts">): string[] =>
+  attempts.map(({ model, code }) => `${model} ${code}`);
+
+function verdict(error: ModelCallError | null): unknown {
+  return error && { code: error.code, retry: error.retry, attempts: error.attempts.length };
+}
+
+test("an answer at the first attempt carries text, usage and no failed attempts", async () => {
+  const { reply, deltas } = start({ "a/x": [says("Hello", " you")] });
+  const { parts, finish: end, model, usage, attempts, costMicros } = await reply;
+  assert.deepEqual(parts, [{ type: "text", text: "Hello you" }]);
+  assert.deepEqual({ end, model, attempts, costMicros }, { end: "stop", model: "a/x", attempts: [], costMicros: null });
+  assert.deepEqual(usage, { input: 20, cached: 0, output: 11, reasoning: 0, estimated: false });
+  assert.deepEqual(deltas, [
+    { type: "text", text: "Hello" },
+    { type: "text", text: " you" },
+  ]);
+});
+
+test("what passes is tried again after a backoff that doubles, with jitter", async () => {
+  const { clock, calls, reply } = start({ "a/x": [fails(500), fails(503), says("Hi")] });
+  await clock.advance(249);
+  assert.equal(calls.length, 1);
+  await clock.advance(1);
+  assert.equal(calls.length, 2);
+  await clock.advance(499);
+  assert.equal(calls.length, 2);
+  await clock.advance(1);
+  assert.deepEqual(codes(await reply), ["a/x model_unavailable", "a/x model_unavailable"]);
+});
+
+test("a rate limit is waited for as long as the provider asks", async () => {
+  const { clock, calls, reply } = start(
+    { "a/x": [fails(429, { "retry-after": "7" }), says("Hi")] },
+    { random: () => 0 },
+  );
+  await clock.advance(6_999);
+  assert.equal(calls.length, 1);
+  await clock.advance(1);
+  assert.deepEqual(codes(await reply), ["a/x model_rate_limited"]);
+});
+
+test("a rate limit that lasts is not waited for: the next candidate is asked at once", async () => {
+  const { clock, reply } = start({ "a/x": [fails(429, { "retry-after": "21" })], "b/y": [says("Hi")] });
+  assert.equal((await reply).model, "b/y");
+  assert.equal(clock.now(), 0);
+});
+
+test("a rate limit that lasts, with nobody else to ask, is told to the caller", async () => {
+  const { error } = start({ "a/x": [fails(429, { "retry-after": "90" })] });
+  assert.deepEqual(verdict(await error), { code: "model_rate_limited", retry: { afterMs: 90_000 }, attempts: 1 });
+});
+
+test("a candidate is given up after its attempts, and the next one answers", async () => {
+  const { clock, reply } = start({ "a/x": [fails(500)], "b/y": [says("Hi")] }, { attempts: 2 });
+  await clock.advance(60_000);
+  assert.deepEqual(codes(await reply), ["a/x model_unavailable", "a/x model_unavailable"]);
+  assert.equal((await reply).model, "b/y");
+});
+
+for (const [name, status, message] of [
+  ["a wrong key", 401, "invalid key"],
+  ["a full context", 400, "prompt is too long"],
+] as const) {
+  test(`${name} is not tried again, but the next candidate is asked`, async () => {
+    const { reply, clock } = start({ "a/x": [fails(status, {}, message)], "b/y": [says("Hi")] });
+    assert.equal((await reply).attempts.length, 1);
+    assert.equal(clock.now(), 0);
+  });
+}
+
+for (const [name, message, code] of [
+  ["a bad request", "Unsupported parameter", "model_bad_request"],
+  ["a breach of content policy", "content policy", "model_content_policy"],
+] as const) {
+  test(`${name} ends the call at once, whoever else might be asked`, async () => {
+    const { error, calls } = start({ "a/x": [fails(400, {}, message)], "b/y": [says("Hi")] });
+    assert.deepEqual(verdict(await error), { code, retry: "never", attempts: 1 });
+    assert.deepEqual(calls, ["a/x"]);
+  });
+}
+
+test("a candidate whose key is missing is passed over, and the attempt says which", async () => {
+  const { reply } = start({ "b/y": [says("Hi")] }, { route: ["a/x", "b/y"] });
+  assert.deepEqual((await reply).attempts, [
+    { model: "a/x", code: "model_key_missing", message: "set the key of a/x", ms: 0 },
+  ]);
+});
+
+test("when nobody answers, what may pass counts more than what will not, and the soonest wait is named", async () => {
+  const { error } = start({
+    "a/x": [fails(429, { "retry-after": "90" })],
+    "b/y": [fails(401)],
+    "c/z": [fails(429, { "retry-after": "40" })],
+  });
+  assert.deepEqual(verdict(await error), { code: "model_rate_limited", retry: { afterMs: 40_000 }, attempts: 3 });
+  assert.equal((await error)?.message, "No model answered. a/x: HTTP 429 b/y: HTTP 401 c/z: HTTP 429");
+});
+
+test("when nobody can answer, a full context counts more than a wrong key, and no retry is promised", async () => {
+  const { error } = start({ "a/x": [fails(413)], "b/y": [fails(401)] });
+  assert.deepEqual(verdict(await error), { code: "model_context_too_long", retry: "never", attempts: 2 });
+});
+
+test("text of an attempt that broke is void once the next begins", async () => {
+  const { clock, deltas, reply } = start({ "a/x": [breaks("Half of"), says("Whole")] });
+  await clock.advance(0);
+  assert.deepEqual(deltas, [{ type: "text", text: "Half of" }]);
+  await clock.advance(1_000);
+  assert.deepEqual((await reply).parts, [{ type: "text", text: "Whole" }]);
+  assert.deepEqual(deltas.slice(1), [{ type: "restart" }, { type: "text", text: "Whole" }]);
+});
+
+test("an attempt that said nothing needs no restart", async () => {
+  const { clock, deltas, reply } = start({ "a/x": [fails(500), breaks(), says("Hi")] });
+  await clock.advance(5_000);
+  await reply;
+  assert.deepEqual(deltas, [{ type: "text", text: "Hi" }]);
+});
+
+test("a model that never begins is given up after the time for the first token", async () => {
+  const { clock, reply, calls } = start({ "a/x": [silent, says("Hi")] }, { timeouts: { firstTokenMs: 1_000 } });
+  await clock.advance(999);
+  assert.equal(calls.length, 1);
+  await clock.advance(251);
+  assert.deepEqual((await reply).attempts, [
+    { model: "a/x", code: "model_timeout", message: "The model gave no token within 1000 ms.", ms: 1_000 },
+  ]);
+});
+
+/** Gives a token every `everyMs`, `count` times, then falls silent. */
+function drips(clock: () => VirtualClock, { everyMs, count }: { everyMs: number; count: number }): Behaviour {
+  return async function* () {
+    for (let given = 0; given < count; given++) {
+      await clock().sleep(everyMs);
+      yield text(".");
+    }
+    await new Promise(() => {});
+  } as unknown as Behaviour;
+}
+
+test("a model that falls silent is given up after the time for silence, counted from its last token", async () => {
+  const run: Run = start(
+    { "a/x": [drips(() => run.clock, { everyMs: 400, count: 3 }), says("Hi")] },
+    { timeouts: { firstTokenMs: 5_000, silenceMs: 500 } },
+  );
+  await run.clock.advance(1_699);
+  assert.equal(run.calls.length, 1);
+  await run.clock.advance(251);
+  const [attempt] = (await run.reply).attempts;
+  assert.deepEqual({ code: attempt?.code, ms: attempt?.ms }, { code: "model_timeout", ms: 1_700 });
+});
+
+test("a model that never comes to an end is given up after the time for the whole", async () => {
+  const run: Run = start(
+    { "a/x": [drips(() => run.clock, { everyMs: 100, count: 1_000 }), says("Hi")] },
+    { timeouts: { silenceMs: 500, totalMs: 2_000 } },
+  );
+  await run.clock.advance(2_250);
+  const [attempt] = (await run.reply).attempts;
+  assert.equal(attempt?.message, "The model did not finish its reply within 2000 ms.");
+  assert.equal(run.deltas.filter(({ type }) => type === "restart").length, 1);
+});
+
+test("first-token time and time per token are measured", async () => {
+  const run: Run = start({
+    "a/x": [
+      async function* () {
+        await run.clock.sleep(300);
+        for (let given = 0; given < 5; given++) {
+          if (given > 0) await run.clock.sleep(50);
+          yield text(".");
+        }
+        yield finish;
+      } as unknown as Behaviour,
+    ],
+  });
+  await run.clock.advance(1_000);
+  const { ttftMs, tpotMs } = await run.reply;
+  // Four gaps of 50 ms over the ten tokens after the first.
+  assert.deepEqual({ ttftMs, tpotMs }, { ttftMs: 300, tpotMs: 20 });
+});
+
+test("no timer and no listener stays behind an answer", async () => {
+  const { clock, reply, stop } = start({ "a/x": [fails(500), says("Hi")] });
+  await clock.advance(1_000);
+  await reply;
+  assert.deepEqual([clock.pending, getEventListeners(stop.signal, "abort").length], [0, 0]);
+});
+
+test("an abort in the middle of a reply ends the call at once with the signal's reason, even if the provider does not listen", async () => {
+  const run: Run = start({ "a/x": [drips(() => run.clock, { everyMs: 100, count: 1_000 })] });
+  await run.clock.advance(250);
+  const reason = new Error("cancelled");
+  run.stop.abort(reason);
+  assert.equal(await run.error, reason);
+  await run.clock.advance(1_000);
+  assert.equal(run.deltas.length, 2);
+});
+
+test("an abort during a backoff ends the call at once, and nothing waits on", async () => {
+  const { clock, stop, error, calls } = start({ "a/x": [fails(500)] });
+  await clock.advance(0);
+  const reason = new Error("cancelled");
+  stop.abort(reason);
+  assert.equal(await error, reason);
+  assert.deepEqual({ pending: clock.pending, calls: calls.length }, { pending: 0, calls: 1 });
+});
+
+test("the provider is told of an abort, so that it closes its connection", async () => {
+  let heard: AbortSignal | undefined;
+  const run = start({ "a/x": [(signal) => ((heard = signal), new Promise<Parts>(() => {}))] });
+  await run.clock.advance(0);
+  run.stop.abort(new Error("cancelled"));
+  await run.error;
+  assert.equal(heard?.aborted, true);
+});

@@ -1,0 +1,97 @@
+/**
+ * A model that says what a test tells it to: a ModelGateway with no provider, no HTTP and no time in it.
+ *
+ * @example
+ * const gateway = scriptedGateway([
+ *   { calls: [{ name: "find_order", input: { orderId: "A-1" } }] },
+ *   { text: "It was shipped yesterday." },
+ * ]);
+ */
+import type { AssistantPart, Usage } from "../agent/conversation.ts";
+import type { FailedAttempt, FinishReason } from "../agent/journal.ts";
+import type { Json } from "../agent/json.ts";
+import type { ModelGateway, ModelReply, ModelRequest } from "../gateway/model-gateway.ts";
+
+export interface ScriptedTurn {
+  readonly text?: string;
+  readonly reasoning?: string;
+  /** Tool calls; an id that is left out becomes `call_<turn>_<position>`. */
+  readonly calls?: readonly { readonly id?: string; readonly name: string; readonly input: Json }[];
+  /** Default "calls" if there are any, else "stop". */
+  readonly finish?: FinishReason;
+  /** Default: 10 tokens in, 5 out. */
+  readonly usage?: Partial<Usage>;
+  /** Default 0; null: unknown. */
+  readonly costMicros?: number | null;
+  /** Failed attempts that came before this answer. */
+  readonly attempts?: readonly FailedAttempt[];
+  /** Thrown instead of an answer, after the deltas of `text`; to be like the real gateway, a ModelCallError. */
+  readonly error?: Error;
+  /** The turn waits for this before it says anything. */
+  readonly gate?: Promise<unknown>;
+}
+
+/** The turns in order, or a function of the request and the number of the turn, from 1. */
+export type GatewayScript =
+  | readonly ScriptedTurn[]
+  | ((request: ModelRequest, turn: number) => ScriptedTurn | Promise<ScriptedTurn>);
+
+export interface ScriptedGateway extends ModelGateway {
+  /** Every request so far. */
+  readonly requests: readonly ModelRequest[];
+}
+
+export function scriptedGateway(script: GatewayScript): ScriptedGateway {
+  const requests: ModelRequest[] = [];
+  return {
+    requests,
+    async call(request) {
+      request.signal.throwIfAborted();
+      const number = requests.push(request);
+      const turn = await unlessAborted(turnOf(script, request, number), request.signal);
+      await unlessAborted(Promise.resolve(turn.gate), request.signal);
+      if (turn.reasoning) request.onDelta({ type: "reasoning", text: turn.reasoning });
+      if (turn.text) request.onDelta({ type: "text", text: turn.text });
+      if (turn.error) throw turn.error;
+      return replyOf(turn, { request, number });
+    },
+  };
+}
+
+async function turnOf(script: GatewayScript, request: ModelRequest, number: number): Promise<ScriptedTurn> {
+  if (typeof script === "function") return script(request, number);
+  const turn = script[number - 1];
+  if (!turn) throw new Error(`The script holds ${script.length} turns, but the model was called a ${number}th time.`);
+  return turn;
+}
+
+function replyOf(turn: ScriptedTurn, { request, number }: { request: ModelRequest; number: number }): ModelReply {
+  const parts: AssistantPart[] = [];
+  if (turn.reasoning) parts.push({ type: "reasoning", text: turn.reasoning });
+  if (turn.text) parts.push({ type: "text", text: turn.text });
+  turn.calls?.forEach(({ id, name, input }, index) =>
+    parts.push({ type: "call", id: id ?? `call_${number}_${index + 1}`, tool: name, input }),
+  );
+  return {
+    parts,
+    finish: turn.finish ?? (turn.calls?.length ? "calls" : "stop"),
+    model: request.route[0] ?? "scripted/model",
+    usage: { input: 10, cached: 0, output: 5, reasoning: 0, estimated: false, ...turn.usage },
+    costMicros: turn.costMicros === undefined ? 0 : turn.costMicros,
+    ttftMs: 0,
+    tpotMs: 0,
+    attempts: turn.attempts ?? [],
+  };
+}
+
+async function unlessAborted<T>(wait: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([wait, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
