@@ -31,7 +31,10 @@ export async function measureDurableOverhead(
 ): Promise<Row[]> {
   await database.script("create table bench_entry (task_id uuid, seq int, body json, primary key (task_id, seq))");
   const rows: Row[] = [];
-  const add = async (row: Pick<Row, "subject" | "concurrency" | "stepsPerTask">, task: () => Promise<void>): Promise<void> => {
+  const add = async (
+    row: Pick<Row, "subject" | "concurrency" | "stepsPerTask">,
+    task: () => Promise<void>,
+  ): Promise<void> => {
     const walBefore = await walBytes(database);
     const measured = await measure(task, { ...load, concurrency: row.concurrency });
     const walAfter = await walBytes(database);

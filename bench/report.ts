@@ -3,7 +3,9 @@ import type { Row } from "./durable-overhead.ts";
 
 export function printDurableOverhead(rows: readonly Row[]): void {
   const bare = rows.find(({ subject }) => subject === "bare INSERT, one commit");
-  const raw = new Map(rows.filter(({ subject }) => subject === "raw coalesced INSERTs").map((row) => [row.concurrency, row]));
+  const raw = new Map(
+    rows.filter(({ subject }) => subject === "raw coalesced INSERTs").map((row) => [row.concurrency, row]),
+  );
   const lines = rows.map((row) => {
     const floor = raw.get(row.concurrency);
     const stepMs = row.p50Ms / row.stepsPerTask;

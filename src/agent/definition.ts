@@ -62,7 +62,11 @@ const modelPattern = /^[a-z][a-z0-9-]*\/\S+$/;
  */
 export function defineAgent(options: AgentOptions): AgentDefinition {
   const { limits = {} } = options;
-  requireMatch(options.name, { pattern: namePattern, path: "/name", rule: 'must be lower case letters, digits, "_" or "-"' });
+  requireMatch(options.name, {
+    pattern: namePattern,
+    path: "/name",
+    rule: 'must be lower case letters, digits, "_" or "-"',
+  });
   if (typeof options.instructions !== "string" || options.instructions.trim() === "") {
     throw new InvalidInputError("invalid_agent", `Agent "${options.name}" needs instructions.`, "/instructions");
   }

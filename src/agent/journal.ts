@@ -22,8 +22,8 @@ export type EntryBody =
 export interface ModelEntry {
   readonly kind: "model";
   readonly parts: readonly AssistantPart[];
-  /** The calls among `parts`, in order, each with what the registry made of it at that moment. */
-  readonly calls: readonly PlannedCall[];
+  /** A plan for each call among `parts`. */
+  readonly calls: readonly CallPlan[];
   readonly finish: FinishReason;
   /** The candidate that answered, `provider/model`. */
   readonly model: string;
@@ -46,18 +46,31 @@ export interface FailedAttempt {
   readonly ms: number;
 }
 
-/** A tool call the model asked for, resolved: which version, whether it may run, whether a human must agree. */
-export interface PlannedCall {
+/** What the registry made of a call at the moment it was asked for: which version, whether a human must agree. */
+export interface CallPlan {
+  /** Of the call among the parts of the turn. */
   readonly id: string;
-  readonly tool: string;
-  /** The input as the model gave it: what was validated, and is parsed again (defaults, transforms) when it runs. */
-  readonly input: Json;
   /** Absent when the tool is unknown. */
   readonly version?: string;
   readonly effect?: Effect;
   readonly needsApproval: boolean;
   /** Why it cannot run: unknown tool, invalid arguments. It becomes the call's outcome. */
   readonly problem?: { readonly code: string; readonly message: string };
+}
+
+/** A tool call with its plan. `input` is the JSON the model gave, or the raw text where that is not JSON. */
+export interface PlannedCall extends CallPlan {
+  readonly tool: string;
+  readonly input: Json;
+}
+
+/** The calls of a turn. (The entry holds their arguments once, among the parts.) */
+export function plannedCalls({ parts, calls }: Pick<ModelEntry, "parts" | "calls">): PlannedCall[] {
+  const asked = parts.filter((part) => part.type === "call");
+  return asked.flatMap(({ id, tool, input }) => {
+    const plan = calls.find((each) => each.id === id);
+    return plan === undefined ? [] : { ...plan, tool, input };
+  });
 }
 
 export type Effect = "read" | "idempotent" | "once";

@@ -6,16 +6,17 @@ import type { Message, ToolOutcome } from "./conversation.ts";
 import { textOf } from "./conversation.ts";
 import type { Limits } from "./definition.ts";
 import { canonicalJson, isObject, type Json } from "./json.ts";
-import type {
-  Answer,
-  AnswerEntry,
-  EndEntry,
-  Entry,
-  FinishReason,
-  ModelEntry,
-  PlannedCall,
-  QuestionEntry,
-  ReplayEntry,
+import {
+  plannedCalls,
+  type Answer,
+  type AnswerEntry,
+  type EndEntry,
+  type Entry,
+  type FinishReason,
+  type ModelEntry,
+  type PlannedCall,
+  type QuestionEntry,
+  type ReplayEntry,
 } from "./journal.ts";
 import { type Budget, estimateTokens, raiseLimits, type Spent } from "./limits.ts";
 
@@ -141,8 +142,13 @@ function change(state: State, entry: Entry): Partial<State> {
 }
 
 function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<State> {
-  const calls = entry.calls.map<CallState>((call, index) => {
-    return { call, key: `${entry.seq}:${index}`, repeatKey: `${call.tool} ${canonicalJson(call.input)}`, status: "planned" };
+  const calls = plannedCalls(entry).map<CallState>((call, index) => {
+    return {
+      call,
+      key: `${entry.seq}:${index}`,
+      repeatKey: `${call.tool} ${canonicalJson(call.input)}`,
+      status: "planned",
+    };
   });
   const valid = calls.filter(({ call }) => call.problem === undefined);
   const repeats = { ...state.repeats };

@@ -29,10 +29,7 @@ export interface AgentProgramDeps {
 }
 
 /** What the program needs to know of the task it runs. */
-export type AgentTask = Pick<
-  ClaimedTask,
-  "id" | "tenant" | "sessionId" | "userId" | "createdAt" | "input"
->;
+export type AgentTask = Pick<ClaimedTask, "id" | "tenant" | "sessionId" | "userId" | "createdAt" | "input">;
 
 interface Run {
   readonly deps: AgentProgramDeps;
@@ -120,7 +117,8 @@ async function callModel({ deps, agent, task, history }: Run, turn: ModelTurn): 
     signal: context.cancelled,
     onDelta: (delta) => deps.hub.delta(task.id, delta),
   });
-  return [{ kind: "model", ...reply, calls: deps.tools.plan(agent.tools, reply.parts) }];
+  const calls = deps.tools.plan(agent.tools, reply.parts).map(({ tool: _tool, input: _input, ...plan }) => plan);
+  return [{ kind: "model", ...reply, calls }];
 }
 
 /** All calls of a turn at once. One that throws (because the task is cancelled or lost) does not cut off its siblings. */

@@ -1,8 +1,9 @@
 /** Questions to humans and their answers. An answer fits its question, or it is refused and nothing changes. */
-import type { Answer, PlannedCall, QuestionKind } from "../agent/journal.ts";
+import type { Answer, CallPlan, QuestionKind } from "../agent/journal.ts";
 import type { Hub } from "../events/hub.ts";
 import { ConflictError, InvalidInputError, NotFoundError } from "../platform/errors.ts";
-import type { ApprovalRow, Store } from "../store/store.ts";
+import type { ApprovalRow } from "../store/reads.ts";
+import type { Store } from "../store/store.ts";
 import type { ApprovalFilter } from "../store/queries/approvals.ts";
 import type { ToolRunner } from "../tools/tool-runner.ts";
 
@@ -60,19 +61,20 @@ export function createApprovals(deps: ApprovalsDeps) {
 }
 
 function alreadyAnswered({ id, status, answeredBy }: ApprovalRow): ConflictError {
-  const what = status === "answered" ? `was answered by ${answeredBy ?? "somebody"}` : "is withdrawn: its task has ended";
+  const what =
+    status === "answered" ? `was answered by ${answeredBy ?? "somebody"}` : "is withdrawn: its task has ended";
   return new ConflictError("approval_answered", `Approval ${id} ${what}.`);
 }
 
 /** The edited arguments must fit the very version of the tool that the call was planned with. */
 async function checkEdit({ store, tools }: ApprovalsDeps, approval: ApprovalRow, edit: Edit): Promise<Answer> {
-  const call = await plannedCall(store, approval);
-  const checked = tools.check({ tool: call?.tool ?? approval.tool ?? "", version: call?.version ?? "" }, edit.input);
+  const plan = await planOf(store, approval);
+  const checked = tools.check({ tool: approval.tool ?? "", version: plan?.version ?? "" }, edit.input);
   if (!checked.ok) throw new InvalidInputError("invalid_arguments", checked.message, "/input");
   return { ...edit, input: checked.input };
 }
 
-async function plannedCall(store: Store, approval: ApprovalRow): Promise<PlannedCall | undefined> {
+async function planOf(store: Store, approval: ApprovalRow): Promise<CallPlan | undefined> {
   const entries = (await store.journals([approval.taskId])).get(approval.taskId) ?? [];
   const turn = entries.findLast((entry) => entry.kind === "model");
   return turn?.calls.find(({ id }) => id === approval.callId);

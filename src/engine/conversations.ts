@@ -37,7 +37,11 @@ export function createConversations({ store, mostCached = 1_000 }: { store: Stor
       if (hit?.key !== key) {
         const { tenant, sessionId, position } = task;
         const read = await readExchanges(store, { tenant, sessionId, before: position, limit: mostExchanges });
-        remember(sessionKey, key, read.map(({ messages }) => messages));
+        remember(
+          sessionKey,
+          key,
+          read.map(({ messages }) => messages),
+        );
         hit = cached.get(sessionKey);
       }
       return (hit?.exchanges ?? []).flat();

@@ -32,88 +32,97 @@ export interface TaskJournalDeps {
   /** A write that meets a dead database is tried again for this long: the lease. */
   readonly retryMs: number;
   readonly onCancel: (by: string) => void;
+  /** The task is not this worker's any more: no write is tried again. */
+  readonly abandoned: AbortSignal;
 }
 
-export type TaskJournal = ReturnType<typeof createTaskJournal>;
+export class TaskJournal {
+  readonly #deps: TaskJournalDeps;
+  #lastSeq: number;
+  #unwritten: Entry[] = [];
+  #writing: Promise<void> = Promise.resolve();
 
-export function createTaskJournal(deps: TaskJournalDeps) {
-  const { store, hub, clock, task, program } = deps;
-  let lastSeq = deps.entries.at(-1)?.seq ?? 0;
-  let unwritten: Entry[] = [];
-  let writing: Promise<void> = Promise.resolve();
-  for (const entry of deps.entries) program.fold(entry);
+  constructor(deps: TaskJournalDeps) {
+    this.#deps = deps;
+    this.#lastSeq = deps.entries.at(-1)?.seq ?? 0;
+    for (const entry of deps.entries) deps.program.fold(entry);
+  }
 
-  const add = (bodies: readonly EntryBody[]): void => {
+  /** Numbers and folds entries; the next write takes them along. */
+  add(bodies: readonly EntryBody[]): void {
     for (const body of bodies) {
-      const entry: Entry = { ...body, seq: ++lastSeq, at: clock.now() };
-      unwritten.push(entry);
-      program.fold(entry);
+      const entry: Entry = { ...body, seq: ++this.#lastSeq, at: this.#deps.clock.now() };
+      this.#unwritten.push(entry);
+      this.#deps.program.fold(entry);
     }
-  };
+  }
 
-  const written = (entries: readonly Entry[]): void => {
-    unwritten = unwritten.slice(entries.length);
-    if (entries.length > 0) hub.entries(task.id, entries);
-  };
+  /** Resolves when everything added before is durable. */
+  flush(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
 
-  const write = async (): Promise<void> => {
-    const entries = [...unwritten];
+  append(body: EntryBody): Promise<void> {
+    this.add([body]);
+    return this.flush();
+  }
+
+  /** Ends the task with what is unwritten and its last entry, in one transaction. */
+  async finish(end: Omit<TaskResult, keyof TaskProgress>): Promise<void> {
+    await this.#writing;
+    this.add([{ kind: "end", status: end.status, error: end.error, message: end.errorMessage }]);
+    const { store, hub, task, program } = this.#deps;
+    const { id: taskId, tenant, sessionId, epoch } = task;
+    const entries = [...this.#unwritten];
+    const result: TaskResult = { ...program.progress(), ...end };
+    const finished = await persist(this.#deps, () =>
+      store.finish({ taskId, tenant, sessionId, epoch, entries, result }),
+    );
+    if (!finished.held) throw new LeaseLostError(taskId);
+    this.#written(entries);
+    if (finished.promoted) hub.hint({ type: "work" });
+  }
+
+  /** Lets the task wait. @returns false if somebody wants it cancelled: then it is not parked */
+  async park(bodies: readonly EntryBody[], wakeAt: number | null): Promise<boolean> {
+    await this.#writing;
+    this.add(bodies);
+    const { store, task, program } = this.#deps;
+    const { id: taskId, tenant, agent, epoch } = task;
+    const entries = [...this.#unwritten];
+    const progress = program.progress();
+    const held = await persist(this.#deps, () =>
+      store.park({ taskId, tenant, agent, epoch, entries, wakeAt, progress }),
+    );
+    if (held === undefined) throw new LeaseLostError(taskId);
+    if (held.cancelRequestedBy !== null) {
+      this.#deps.onCancel(held.cancelRequestedBy);
+      return false;
+    }
+    this.#written(entries);
+    return true;
+  }
+
+  async #write(): Promise<void> {
+    const { store, task, onCancel } = this.#deps;
+    const entries = [...this.#unwritten];
     if (entries.length === 0) return;
-    const held = await persist(deps, () => store.append({ taskId: task.id, epoch: task.epoch, entries }));
+    const held = await persist(this.#deps, () => store.append({ taskId: task.id, epoch: task.epoch, entries }));
     if (held === undefined) throw new LeaseLostError(task.id);
-    written(entries);
-    if (held.cancelRequestedBy !== null) deps.onCancel(held.cancelRequestedBy);
-  };
+    this.#written(entries);
+    if (held.cancelRequestedBy !== null) onCancel(held.cancelRequestedBy);
+  }
 
-  const flush = (): Promise<void> => {
-    writing = writing.then(write);
-    return writing;
-  };
-
-  return {
-    add,
-    flush,
-
-    append: (body: EntryBody): Promise<void> => {
-      add([body]);
-      return flush();
-    },
-
-    /** Ends the task with what is unwritten and its last entry, in one transaction. */
-    async finish(end: Omit<TaskResult, keyof TaskProgress>): Promise<void> {
-      await writing;
-      add([{ kind: "end", status: end.status, error: end.error, message: end.errorMessage }]);
-      const entries = [...unwritten];
-      const result: TaskResult = { ...program.progress(), ...end };
-      const { id: taskId, tenant, sessionId, epoch } = task;
-      const finished = await persist(deps, () => store.finish({ taskId, tenant, sessionId, epoch, entries, result }));
-      if (!finished.held) throw new LeaseLostError(task.id);
-      written(entries);
-      if (finished.promoted) hub.hint({ type: "work" });
-    },
-
-    /** Lets the task wait. @returns false if somebody wants it cancelled: then it is not parked */
-    async park(bodies: readonly EntryBody[], wakeAt: number | null): Promise<boolean> {
-      await writing;
-      add(bodies);
-      const entries = [...unwritten];
-      const { id: taskId, tenant, agent, epoch } = task;
-      const progress = program.progress();
-      const held = await persist(deps, () => store.park({ taskId, tenant, agent, epoch, entries, wakeAt, progress }));
-      if (held === undefined) throw new LeaseLostError(task.id);
-      if (held.cancelRequestedBy !== null) {
-        deps.onCancel(held.cancelRequestedBy);
-        return false;
-      }
-      written(entries);
-      return true;
-    },
-  };
+  #written(entries: readonly Entry[]): void {
+    this.#unwritten = this.#unwritten.slice(entries.length);
+    if (entries.length > 0) this.#deps.hub.entries(this.#deps.task.id, entries);
+  }
 }
 
 /** Writes, and tries again while the database is away. Every write is safe to repeat: it is fenced, and changes nothing twice. */
 async function persist<Result>(deps: TaskJournalDeps, write: () => Promise<Result>): Promise<Result> {
-  const { clock, task, retryMs } = deps;
+  const { clock, task, retryMs, abandoned } = deps;
   const giveUpAt = clock.monotonic() + retryMs;
   for (;;) {
     try {
@@ -122,7 +131,7 @@ async function persist<Result>(deps: TaskJournalDeps, write: () => Promise<Resul
       if (!(error instanceof StoreError) || error.retry === "never") throw error;
       const pauseMs = error.retry === "now" ? 10 : error.retry.afterMs;
       if (clock.monotonic() + pauseMs > giveUpAt) throw new LeaseLostError(task.id, error);
-      await clock.sleep(pauseMs);
+      await clock.sleep(pauseMs, abandoned);
     }
   }
 }

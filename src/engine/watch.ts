@@ -56,30 +56,38 @@ export async function* watchTask(
   let inSync = false;
   let runsHere = false;
   let shown = "";
+  /** The reader has text of the turn in flight; and if the turn is cut off, deltas from here do not go on with it. */
+  let hasText = false;
+  let isCutOff = false;
+  const entryEvent = (entry: Entry): TaskEvent => {
+    seq = entry.seq;
+    if (entry.kind === "model") hasText = isCutOff = false;
+    return { type: "entry", entry };
+  };
   try {
     for (;;) {
       if (!inSync) {
         queue.clear();
         const row = await findTask(deps, watch);
-        for await (const entry of readEntries(deps, { ...watch, afterSeq: seq })) {
-          seq = entry.seq;
-          yield { type: "entry", entry };
-        }
+        for await (const entry of readEntries(deps, { ...watch, afterSeq: seq })) yield entryEvent(entry);
         if (hasEnded(row)) return yield { type: "result", result: await resultOf(row, deps) };
-        const text = await partialText(deps, taskId, queue);
+        const { text, isHere } = await partialText(deps, taskId, queue);
+        hasText ||= text !== "";
+        // It was in flight in another process, or in a run that this one lost.
+        isCutOff = hasText && !isHere;
         if (text !== shown && text !== "") yield { type: "partial", text };
         shown = text;
         inSync = true;
       }
       const news = await queue.take(runsHere ? deps.pollMs * patience : deps.pollMs, signal);
       if (news.type === "aborted") return;
-      if (news.type === "delta") yield news;
-      else if (news.type === "entries") {
-        for (const entry of news.entries) {
-          if (entry.seq !== seq + 1) continue;
-          seq = entry.seq;
-          yield { type: "entry", entry };
-        }
+      if (news.type === "delta") {
+        if (isCutOff && news.delta.type !== "restart") yield { type: "delta", delta: { type: "restart" } };
+        isCutOff = false;
+        hasText = news.delta.type === "text" || (hasText && news.delta.type !== "restart");
+        yield news;
+      } else if (news.type === "entries") {
+        for (const entry of news.entries) if (entry.seq === seq + 1) yield entryEvent(entry);
         inSync = (news.entries.at(-1)?.seq ?? 0) <= seq;
       } else inSync = false;
       runsHere = news.type === "delta" || news.type === "entries" || (runsHere && news.type !== "timeout");
@@ -101,9 +109,12 @@ export async function awaitEnd(
   const queue = new NewsQueue({ ...deps, taskId: address.taskId });
   const giveUpAt = deps.clock.monotonic() + waitMs;
   const wait = async (): Promise<void> => {
-    const mostMs = Math.min(giveUpAt - deps.clock.monotonic(), deps.pollMs * patience);
-    let news = await queue.take(mostMs, signal);
-    while (news.type === "delta" || news.type === "entries") news = await queue.take(mostMs, signal);
+    const until = Math.min(giveUpAt, deps.clock.monotonic() + deps.pollMs * patience);
+    // What comes meanwhile is no end, and must not put off the end of the wait.
+    for (let leftMs = until - deps.clock.monotonic(); leftMs > 0; leftMs = until - deps.clock.monotonic()) {
+      const news = await queue.take(leftMs, signal);
+      if (news.type !== "delta" && news.type !== "entries") return;
+    }
   };
   try {
     if (deps.runsHere(address.taskId)) await wait();
@@ -128,7 +139,7 @@ async function* readEntries(
   { store }: WatchDeps,
   { tenant, taskId, afterSeq }: TaskAddress & { afterSeq: number },
 ): AsyncGenerator<Entry> {
-  for (let after = afterSeq; ; ) {
+  for (let after = afterSeq; ;) {
     const page = await store.journal({ tenant, taskId, afterSeq: after, limit: entriesPerRead });
     yield* page;
     if (page.length < entriesPerRead) return;
@@ -136,9 +147,14 @@ async function* readEntries(
   }
 }
 
-async function partialText({ hub, store }: WatchDeps, taskId: string, queue: NewsQueue): Promise<string> {
+/** The text of the turn in flight; `isHere`: in this process, so that deltas go on with it. */
+async function partialText(
+  { hub, store }: WatchDeps,
+  taskId: string,
+  queue: NewsQueue,
+): Promise<{ text: string; isHere: boolean }> {
   const kept = await store.partial(taskId);
-  const current = queue.dropDeltas();
+  const isCurrent = queue.dropDeltas();
   const here = hub.partial(taskId);
-  return current ? here || kept : "";
+  return { text: isCurrent ? here || kept : "", isHere: here !== "" };
 }

@@ -22,7 +22,7 @@ import type { Conversations } from "./conversations.ts";
 import { takeLease, type Lease } from "./lease.ts";
 import type { OpenProgram } from "./program.ts";
 import { sweep } from "./sweeper.ts";
-import { createTaskJournal, LeaseLostError } from "./task-journal.ts";
+import { LeaseLostError, TaskJournal } from "./task-journal.ts";
 import { runTask, TaskCancelled, type RetryPolicy, type RunOutcome } from "./task-run.ts";
 
 export interface WorkerDeps {
@@ -158,13 +158,15 @@ export class Worker {
     cancelDrain();
     this.#drained.abort();
     await this.#background.settled();
+    // What was being claimed when the stop began.
+    await this.#running.settled();
     if (this.#lease === undefined) return;
     await store.unregisterWorker(this.#lease.workerId).catch((error: unknown) => this.#broke("the farewell", error));
   }
 
   async #work(): Promise<void> {
     const { settings } = this.#deps;
-        const onCancelled = (tasks: readonly { id: string; by: string }[]): void => {
+    const onCancelled = (tasks: readonly { id: string; by: string }[]): void => {
       for (const { id, by } of tasks) this.#cancel(id, by);
     };
     while (!this.#stopping.signal.aborted) {
@@ -236,7 +238,8 @@ export class Worker {
     metrics.taskStarted();
     this.#running.start(`task ${task.id}`, async () => {
       const outcome = await this.#run(run, entries);
-      this.#runs.delete(task.id);
+      // After a lost lease the same task may be here again, as another run.
+      if (this.#runs.get(task.id) === run) this.#runs.delete(task.id);
       metrics.taskRun(task.agent, outcome);
       hub.hint({ type: "changed", taskId: task.id });
       this.#wake.set();
@@ -264,13 +267,14 @@ export class Worker {
   async #runToBoundary({ task, cancelled, abandoned }: Run, entries: readonly Entry[]): Promise<RunOutcome> {
     const { settings, conversations } = this.#deps;
     const program = await this.#deps.openProgram(task);
-    const journal = createTaskJournal({
+    const journal = new TaskJournal({
       ...this.#deps,
       task,
       program,
       entries,
       retryMs: settings.leaseMs,
       onCancel: (by) => this.#cancel(task.id, by),
+      abandoned: abandoned.signal,
     });
     const outcome = await runTask({
       ...this.#deps,

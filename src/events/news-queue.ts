@@ -48,12 +48,16 @@ export class NewsQueue {
   }
 
   /**
-   * Forgets the deltas: the reader has their text from elsewhere.
-   * @returns false if the end of a turn is among the news, so that such a text may be of a turn that is over
+   * Forgets the deltas of the turn in flight: the reader has their text from elsewhere.
+   * @returns false if the end of a turn is among the news: then such a text may be of a turn that is over, and the deltas
+   *   after it, which begin another, are kept
    */
   dropDeltas(): boolean {
-    this.#news = this.#news.filter(({ type }) => type !== "delta");
-    return !this.#news.some((news) => news.type === "entries" && news.entries.some(({ kind }) => kind === "model"));
+    const end = this.#news.findLastIndex(
+      (news) => news.type === "entries" && news.entries.some(({ kind }) => kind === "model"),
+    );
+    this.#news = this.#news.filter(({ type }, index) => type !== "delta" || (end !== -1 && index > end));
+    return end === -1;
   }
 
   close(): void {

@@ -14,7 +14,9 @@ const saveEveryMs = 300;
 /** @returns a function that stops it */
 export function savePartials(deps: { hub: Hub; store: Store; clock: Clock; log: Logger }): () => Promise<void> {
   const { hub, store, clock, log } = deps;
-  const background = createBackground((_name, error) => log.warn({ error: messageOf(error) }, "cannot save partial text"));
+  const background = createBackground((_name, error) =>
+    log.warn({ error: messageOf(error) }, "cannot save partial text"),
+  );
   const changed = new Set<string>();
   const saved = new Set<string>();
   let cancelTimer: (() => void) | undefined;

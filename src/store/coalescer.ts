@@ -78,9 +78,7 @@ export function createCoalescer<Item, Result>(options: CoalescerOptions<Item, Re
   function startFlushes(): void {
     scheduled = false;
     while (inFlight < lanes && ready.length > 0) {
-      // Shared out among the free lanes, so that one half is on its way while the other is being prepared.
-      const share = Math.ceil(ready.length / (lanes - inFlight));
-      const count = Math.min(share, countThatFits(ready, options));
+      const count = countThatFits(ready, options);
       const batch = ready.slice(0, count);
       ready = ready.slice(count);
       inFlight++;

@@ -26,7 +26,14 @@ for (const { name, open } of await testDatabases()) {
     test("an end writes the last entries and the result together", async () => {
       const { id: taskId, sessionId, epoch, tenant } = await desk.held();
       const result = {
-        ...{ output: "Done.", stepsUsed: 3, tokensUsed: 45, toolCalls: 2, costMicros: 1_234, status: "failed" as const },
+        ...{
+          output: "Done.",
+          stepsUsed: 3,
+          tokensUsed: 45,
+          toolCalls: 2,
+          costMicros: 1_234,
+          status: "failed" as const,
+        },
         ...{ error: "model_auth", errorMessage: "No key." },
       };
       const entries = [entryOf(1), entryOf(2)];
@@ -34,8 +41,23 @@ for (const { name, open } of await testDatabases()) {
         held: true,
         promoted: false,
       });
-      const { status, output, stepsUsed, tokensUsed, toolCalls, costMicros, ...row } = await desk.row({ id: taskId, tenant });
-      assert.deepEqual({ status, output, stepsUsed, tokensUsed, toolCalls, costMicros, error: row.error, errorMessage: row.errorMessage }, result);
+      const { status, output, stepsUsed, tokensUsed, toolCalls, costMicros, ...row } = await desk.row({
+        id: taskId,
+        tenant,
+      });
+      assert.deepEqual(
+        {
+          status,
+          output,
+          stepsUsed,
+          tokensUsed,
+          toolCalls,
+          costMicros,
+          error: row.error,
+          errorMessage: row.errorMessage,
+        },
+        result,
+      );
       assert.ok(row.finishedAt !== null && row.deadLetter);
       assert.deepEqual(await desk.journal({ id: taskId }), entries);
     });
@@ -43,7 +65,14 @@ for (const { name, open } of await testDatabases()) {
     test("a cost that is not known stays unknown", async () => {
       const { id: taskId, sessionId, epoch, tenant } = await desk.held();
       const ended = { status: "completed" as const, error: null, errorMessage: "" };
-      await store.finish({ taskId, sessionId, epoch, tenant, entries: [], result: { ...noProgress, ...ended, costMicros: null } });
+      await store.finish({
+        taskId,
+        sessionId,
+        epoch,
+        tenant,
+        entries: [],
+        result: { ...noProgress, ...ended, costMicros: null },
+      });
       assert.equal((await desk.row({ id: taskId, tenant })).costMicros, null);
     });
 
@@ -111,7 +140,10 @@ for (const { name, open } of await testDatabases()) {
         const ends = await Promise.all(heads.map((task) => desk.finish(task)));
         assert.ok(ends.every(({ held }) => held));
       }
-      assert.deepEqual(await Promise.all(sessions.map(version)), sessions.map(() => 3));
+      assert.deepEqual(
+        await Promise.all(sessions.map(version)),
+        sessions.map(() => 3),
+      );
     });
 
     test("a submit that meets the end of the task before it is never left without a head", async () => {
@@ -123,7 +155,10 @@ for (const { name, open } of await testDatabases()) {
         const [task] = await desk.claim(worker);
         assert.ok(task, `round ${round}: the session has no head to claim`);
         const submits = openDesk(other).submit;
-        await Promise.all([desk.finish(task, round % 5 === 4 ? "failed" : "completed"), submits({ sessionId, agent: desk.agent })]);
+        await Promise.all([
+          desk.finish(task, round % 5 === 4 ? "failed" : "completed"),
+          submits({ sessionId, agent: desk.agent }),
+        ]);
       }
       const [row] = await database.query<{ heads: number }>(
         sql("select count(*) as heads from task where session_id = $1 and is_head and status = 'pending'", sessionId),

@@ -37,7 +37,10 @@ for (const { name, open } of await testDatabases()) {
       const sessionId = systemId();
       const tasks = await Promise.all([1, 2, 3, 4].map(() => desk.submit({ sessionId })));
       const rows = await Promise.all(tasks.map((task) => desk.row(task)));
-      assert.deepEqual(rows.map(({ position }) => position), [1, 2, 3, 4]);
+      assert.deepEqual(
+        rows.map(({ position }) => position),
+        [1, 2, 3, 4],
+      );
       assert.deepEqual(await Promise.all(tasks.map((task) => desk.isHead(task))), [true, false, false, false]);
     });
 
@@ -60,7 +63,10 @@ for (const { name, open } of await testDatabases()) {
       const rows = await Promise.all(tasks.map((task) => desk.row(task)));
       for (const session of sessions) {
         const positions = rows.filter(({ sessionId }) => sessionId === session).map(({ position }) => position);
-        assert.deepEqual(positions, Array.from({ length: 20 }, (_, n) => n + 1));
+        assert.deepEqual(
+          positions,
+          Array.from({ length: 20 }, (_, n) => n + 1),
+        );
         const [{ heads, open }] = (await database.query(
           sql(
             `select (select count(*) from task where session_id = $1 and is_head) as heads, open_tasks as open
@@ -91,7 +97,10 @@ for (const { name, open } of await testDatabases()) {
       const submitted = await Promise.all(
         Array.from({ length: 30 }, (_, n) => {
           const sessionId = n % 2 === 0 ? "shared" : systemId();
-          return stores[n % 3]!.submit({ task: newTask({ agent: desk.agent, idempotencyKey, sessionId }), worker: null });
+          return stores[n % 3]!.submit({
+            task: newTask({ agent: desk.agent, idempotencyKey, sessionId }),
+            worker: null,
+          });
         }),
       );
       assert.equal(submitted.filter(({ created }) => created).length, 1);
@@ -110,17 +119,23 @@ for (const { name, open } of await testDatabases()) {
       const key = { agent: desk.agent, idempotencyKey: systemId() };
       const tasks = [newTask(key), newTask({ ...key, tenant: "globex" })];
       const submitted = await Promise.all(tasks.map((task) => store.submit({ task, worker: null })));
-      assert.deepEqual(submitted.map(({ created }) => created), [true, true]);
+      assert.deepEqual(
+        submitted.map(({ created }) => created),
+        [true, true],
+      );
     });
 
     test("a task submitted by a worker is its own at once if it is the head of its session, and waits if not", async () => {
       const worker = await desk.worker();
       const put = (sessionId: string) => store.submit({ task: newTask({ agent: desk.agent, sessionId }), worker });
       const [first, second] = [await put("own"), await put("own")];
-      assert.deepEqual([first, second].map((task) => task.created && [task.claimed, task.position]), [
-        [true, 1],
-        [false, 2],
-      ]);
+      assert.deepEqual(
+        [first, second].map((task) => task.created && [task.claimed, task.position]),
+        [
+          [true, 1],
+          [false, 2],
+        ],
+      );
       assert.deepEqual(await desk.claim(worker), []);
       const held = { ...newTask({ agent: desk.agent, sessionId: "own" }), id: first.id, epoch: 1 };
       assert.deepEqual(await desk.finish(held), { held: true, promoted: true });
@@ -134,7 +149,10 @@ for (const { name, open } of await testDatabases()) {
       const submitted = await Promise.all(
         [gone, late, systemId()].map((worker) => store.submit({ task: newTask({ agent: desk.agent }), worker })),
       );
-      assert.deepEqual(submitted.map((task) => task.created && task.claimed), [false, false, false]);
+      assert.deepEqual(
+        submitted.map((task) => task.created && task.claimed),
+        [false, false, false],
+      );
       assert.deepEqual(idsOf(await desk.claim(await desk.worker())).sort(), idsOf(submitted).sort());
     });
 
@@ -194,11 +212,10 @@ for (const { name, open } of await testDatabases()) {
       const high = await desk.submit({ priority: 5 });
       const worker = await desk.worker();
       const pages = [await desk.claim(worker, 2), await desk.claim(worker, 1), await desk.claim(worker, 9)];
-      assert.deepEqual(pages.map((page) => new Set(idsOf(page))), [
-        new Set([high.id, first.id]),
-        new Set([second.id]),
-        new Set([low.id]),
-      ]);
+      assert.deepEqual(
+        pages.map((page) => new Set(idsOf(page))),
+        [new Set([high.id, first.id]), new Set([second.id]), new Set([low.id])],
+      );
     });
 
     test("workers that claim at the same time never get the same task, and together they get all", async () => {

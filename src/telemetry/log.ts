@@ -29,7 +29,7 @@ function toText(line: string): string {
   if (!isObject(record)) return line;
   const { level, time, msg, ...fields } = record;
   const clock = new Date(Number(time)).toTimeString().slice(0, 8);
-  return `${styleText("dim", clock)} ${levelNames[Number(level)] ?? ""} ${String(msg ?? "")}${fieldsToText(fields)}`;
+  return `${styleText("dim", clock)} ${levelNames[Number(level)] ?? ""} ${typeof msg === "string" ? msg : ""}${fieldsToText(fields)}`;
 }
 
 function fieldsToText(fields: JsonObject): string {

@@ -1,7 +1,7 @@
 /** A whole service in the process of a test: the engine on an embedded database, a scripted model, a real HTTP server. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { createClient, type Client } from "../../src/client/index.ts";
+import { createClient, type AgentResult, type Client, type TaskEvent } from "../../src/client/index.ts";
 import type { HoldfastConfig } from "../../src/config.ts";
 import type { ModelGateway } from "../../src/gateway/model-gateway.ts";
 import { createHoldfast, type Holdfast, type HoldfastOptions } from "../../src/holdfast.ts";
@@ -20,9 +20,13 @@ export interface TestService {
   readonly holdfast: Holdfast;
   readonly server: HttpServer;
   /** A request as it is; a body that is no text is sent as JSON. The answer must be as /openapi.json says. */
-  call(method: string, path: string, options?: CallOptions): Promise<Called>;
+  readonly call: (method: string, path: string, options?: CallOptions) => Promise<Called>;
+  /** All events of a task until it has ended. */
+  events(taskId: string): Promise<TaskEvent[]>;
+  /** What a task came to, when it has ended. */
+  result(taskId: string): Promise<AgentResult>;
   /** The number of rows in everything that a request may write. */
-  countRows(): Promise<Record<string, number>>;
+  readonly countRows: () => Promise<Record<string, number>>;
   close(): Promise<void>;
 }
 
@@ -47,7 +51,12 @@ export interface TestServiceOptions {
   readonly holdfast?: HoldfastOptions;
 }
 
-export async function startService({ gateway, config, http = {}, holdfast: options }: TestServiceOptions): Promise<TestService> {
+export async function startService({
+  gateway,
+  config,
+  http = {},
+  holdfast: options,
+}: TestServiceOptions): Promise<TestService> {
   const database = await openPglite({ dataDir: "memory", snapshot: await migratedSnapshot() });
   const holdfast = await createHoldfast(
     { ...deskConfig, ...config },
@@ -62,10 +71,22 @@ export async function startService({ gateway, config, http = {}, holdfast: optio
   const url = await server.listen({ host: "127.0.0.1", port: 0 });
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApi;
   const checkAnswer = answerChecker(document);
+  const client = createClient({ baseUrl: url });
+  const events = async (taskId: string): Promise<TaskEvent[]> => {
+    const all: TaskEvent[] = [];
+    for await (const event of client.events(taskId)) all.push(event);
+    return all;
+  };
   return {
     url,
     document,
-    client: createClient({ baseUrl: url }),
+    client,
+    events,
+    async result(taskId) {
+      const last = (await events(taskId)).at(-1);
+      if (last?.type !== "result") throw new Error(`The events of ${taskId} end without a result.`);
+      return last.result;
+    },
     holdfast,
     server,
     async call(method, path, callOptions) {
@@ -98,7 +119,12 @@ async function call(url: string, request: CallOptions & { method: string; path: 
   });
   const text = await response.text();
   const isJson = (response.headers.get("content-type") ?? "").includes("json");
-  return { status: response.status, headers: response.headers, text, json: isJson && text !== "" ? JSON.parse(text) : undefined };
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: isJson && text !== "" ? JSON.parse(text) : undefined,
+  };
 }
 
 /** What the server answers to bytes that no HTTP library would send. */

@@ -9,7 +9,7 @@ import type { Json } from "../../src/agent/json.ts";
 import type { HoldfastConfig } from "../../src/config.ts";
 import { ModelCallError, type ModelGateway } from "../../src/gateway/model-gateway.ts";
 import { scriptedGateway, type ScriptedTurn } from "../../src/testing/scripted-model.ts";
-import { defineTool } from "../../src/tools/define-tool.ts";
+import { defineTool, UncertainOutcomeError } from "../../src/tools/define-tool.ts";
 
 const find = defineTool({
   name: "find",
@@ -31,6 +31,17 @@ const refund = defineTool({
   run: () => ({ refundId: "r-1" }),
 });
 
+const transfer = defineTool({
+  name: "transfer",
+  version: "1.0.0",
+  description: "Transfers money, and never learns whether it arrived.",
+  effect: "once",
+  input: z.object({}),
+  run: () => {
+    throw new UncertainOutcomeError("The bank did not answer.");
+  },
+});
+
 const dump = defineTool({
   name: "dump",
   version: "1.0.0",
@@ -42,10 +53,20 @@ const dump = defineTool({
 
 export const deskConfig: HoldfastConfig = {
   agents: [
-    defineAgent({ name: "desk", instructions: "Do what you are told.", tools: ["find", "refund@^1", "dump"], limits: { tokens: 100_000 } }),
-    defineAgent({ name: "short", instructions: "Do one thing.", tools: ["find"], limits: { maxSteps: 1, onLimit: "ask" } }),
+    defineAgent({
+      name: "desk",
+      instructions: "Do what you are told.",
+      tools: ["find", "refund@^1", "dump", "transfer"],
+      limits: { tokens: 100_000 },
+    }),
+    defineAgent({
+      name: "short",
+      instructions: "Do one thing.",
+      tools: ["find"],
+      limits: { maxSteps: 1, onLimit: "ask" },
+    }),
   ],
-  tools: [find, refund, dump],
+  tools: [find, refund, dump, transfer],
 };
 
 export interface ObedientModel extends ModelGateway {
@@ -75,12 +96,19 @@ export function obedientModel(): ObedientModel {
       if (name === undefined) return scripted.call(request);
       request.onDelta({ type: "text", text: "wai" });
       gate(name).reached.resolve();
-      await gate(name).opened.promise;
+      await unlessAborted(gate(name).opened.promise, request.signal);
       request.onDelta({ type: "text", text: "ted" });
       const reply = await scripted.call({ ...request, onDelta: () => {} });
       return { ...reply, parts: [{ type: "text", text: "waited" }] };
     },
   };
+}
+
+function unlessAborted(wait: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    wait.then(resolve, reject);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }
 
 function turnFor(prompt: string): ScriptedTurn {
@@ -89,6 +117,7 @@ function turnFor(prompt: string): ScriptedTurn {
     const [, name = "", input = "{}"] = /^(\w+) (.*)$/.exec(rest) ?? [];
     return { text: "Let me see.", calls: [{ name, input: JSON.parse(input) as Json }] };
   }
-  if (word === "fail") return { error: new ModelCallError("model_auth", "The key is wrong.", { retry: "never", attempts: [] }) };
+  if (word === "fail")
+    return { error: new ModelCallError("model_auth", "The key is wrong.", { retry: "never", attempts: [] }) };
   return { text: rest };
 }

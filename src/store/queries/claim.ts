@@ -58,4 +58,3 @@ with due as materialized (
 )
 select (select count(*)::int from woken) as woken,
        (select min(wake_at) from task where status = 'waiting' and wake_at > holdfast_now()) as "nextAt"`;
-

@@ -88,7 +88,12 @@ select task_id from asked`,
  * Sets a dead letter going again, at the end of its session's line: from where it stopped, or from the start with another
  * prompt. The third statement's row is `{id}`; none: it is no dead letter.
  */
-export function replayStatements({ tenant, id, prompt, by }: TaskKey & { prompt: string | null; by: string }): Statement[] {
+export function replayStatements({
+  tenant,
+  id,
+  prompt,
+  by,
+}: TaskKey & { prompt: string | null; by: string }): Statement[] {
   return [
     ...lockStatements({ tenant, id }),
     {

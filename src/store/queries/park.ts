@@ -30,7 +30,7 @@ export function parkStatement(park: Park): Statement {
       tenant,
       agent,
       encodeJson(entryRows(park)),
-      output,
+      encodeJson(output),
       stepsUsed,
       tokensUsed,
       toolCalls,
@@ -44,7 +44,7 @@ with held as materialized (
   select id, epoch, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
 ), parked as (
   update task t set status = 'waiting', lease_owner = null, wake_at = to_timestamp($3::float8 / 1000),
-    output = $7, steps_used = $8, tokens_used = $9, tool_calls = $10, cost_micros = $11
+    output = $7::json #>> '{}', steps_used = $8, tokens_used = $9, tool_calls = $10, cost_micros = $11
   from held h where t.id = h.id and h.cancel_requested_by is null
   returning t.id
 ), input as materialized (

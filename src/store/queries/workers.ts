@@ -38,33 +38,43 @@ export function reconcileStatement({ id, running }: { id: string; running: reado
   };
 }
 
-/** Takes every lease that has run out: the tasks of dead workers are pending again. Rows are the tasks' ids. */
-export function reapStatement(): Statement {
-  return { name: "reap", text: takeOver("expires_at <= holdfast_now()"), values: [] };
+/** Takes every lease that has run out: the tasks of dead workers are pending again. The last statement's rows are their ids. */
+export function reapStatements(): Statement[] {
+  return takeOverStatements({ text: "expires_at <= holdfast_now() for update skip locked", values: [] });
 }
 
 /** A worker leaves: whatever it still holds goes back. */
-export function unregisterWorkerStatement(id: string): Statement {
-  return { text: takeOver("id = $1"), values: [id] };
+export function unregisterWorkerStatements(id: string): Statement[] {
+  return takeOverStatements({ text: "id = $1 for update", values: [id] });
 }
 
 /** Who opens the embedded database is alone by its lock: every other worker in the registry is dead. */
-export function reapAllStatement(): Statement {
-  return { text: takeOver("true"), values: [] };
+export function reapAllStatements(): Statement[] {
+  return takeOverStatements({ text: "true for update", values: [] });
 }
 
 /**
- * Deletes workers and frees their tasks in one statement. The tasks are found by the owners deleted here and not by "no
- * such worker", so that a task another worker has just claimed is never taken from it.
+ * Marks workers as gone under a lock that no claim shares, then deletes them and frees their tasks. The second statement
+ * sees every claim that committed before the lock was had; as one statement it would overlook those since its snapshot,
+ * and their tasks would belong to nobody. The tasks are found by the owners deleted here and not by "no such worker", so
+ * that a task another worker has just claimed is never taken from it.
  */
-function takeOver(which: string): string {
-  return `
-with dead as materialized (
-  select id from worker where ${which} for update skip locked
-), gone as (
-  delete from worker w using dead where w.id = dead.id
-)
-update task t set status = 'pending', lease_owner = null
-from dead where t.lease_owner = dead.id and t.status = 'running'
-returning t.id`;
+function takeOverStatements(which: Pick<Statement, "text" | "values">): Statement[] {
+  return [
+    {
+      text: `update worker w set expires_at = '-infinity'
+             from (select id from worker where ${which.text}) dead where w.id = dead.id`,
+      values: which.values,
+    },
+    {
+      name: "take_over",
+      text: `with gone as (
+               delete from worker where expires_at = '-infinity' returning id
+             )
+             update task t set status = 'pending', lease_owner = null
+             from gone where t.lease_owner = gone.id and t.status = 'running'
+             returning t.id`,
+      values: [],
+    },
+  ];
 }

@@ -105,6 +105,8 @@ function createReader() {
   const misshown: string[] = [];
   let lastId = "";
   let shown = "";
+  /** Without any, a partial text may be of the turn before: it is kept a moment longer than the turn is in flight. */
+  let hasDeltas = false;
   let result: AgentResult | undefined;
 
   function onEvent({ event, data, id }: EventSourceMessage): void {
@@ -114,6 +116,7 @@ function createReader() {
     if (event === "delta") {
       const delta = told as { type: string; text?: string };
       shown = delta.type === "restart" ? "" : shown + (delta.text ?? "");
+      hasDeltas = shown !== "";
     }
     if (event !== "entry") return;
     const entry = told as Entry;
@@ -121,8 +124,9 @@ function createReader() {
     entries.push(entry);
     if (entry.kind !== "model") return;
     const text = entry.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-    if (!text.startsWith(shown)) misshown.push(shown);
+    if (hasDeltas && !text.startsWith(shown)) misshown.push(shown);
     shown = "";
+    hasDeltas = false;
   }
 
   return {
@@ -136,6 +140,7 @@ function createReader() {
       const decoder = new TextDecoder();
       // Of a turn in flight a new connection begins with all there is, or from its start.
       shown = "";
+      hasDeltas = false;
       for await (const chunk of response.body ?? []) parser.feed(decoder.decode(chunk as Uint8Array, { stream: true }));
       return result;
     },

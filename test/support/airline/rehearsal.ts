@@ -57,9 +57,9 @@ export async function rehearse(options: RehearsalOptions): Promise<Report> {
   const agent = readAgent();
   const differences: string[] = [];
   const onDifference = (difference: string): void => void differences.push(difference);
-  const latencyMs = options.disturbed ? 60 : 0;
+  const latencyMs = options.disturbed ? 20 : 0;
   const pace = (position: number) =>
-    options.disturbed ? { latencyMs: 80 + 40 * (position % 6), chunkChars: 60, delayBetweenChunksMs: 10 } : {};
+    options.disturbed ? { latencyMs: 20 * (position % 6), chunkChars: 80, delayBetweenChunksMs: 5 } : {};
   const model = createReplayModel({ recordings, agent, pace, onDifference });
   await using provider = await startMockProvider({ script: model.answer });
   await using desk = await openToolDesk({ recordings, clock: systemClock, latencyMs, onDifference });

@@ -16,7 +16,7 @@ export interface ServiceOptions {
 export interface ServiceProcesses extends AsyncDisposable {
   /** The address of one that is up; waits until there is one. Rejects if one ended by itself. */
   url(): Promise<string>;
-  /** Kills one after another, until the signal aborts. */
+  /** Kills one after another, until the signal aborts or it was done often enough. */
   harass(signal: AbortSignal): Promise<void>;
   readonly kills: number;
   /** What they logged as errors. */
@@ -28,6 +28,8 @@ const clock: Clock = systemClock;
 const lifeMs = { least: 1_500, most: 3_000 };
 /** Some do not live to see it: they are killed while they open the database, or take over what the last one left. */
 const shortLife = { share: 0.2, mostMs: 800 };
+/** Where it takes seconds to start, two kills in a row may leave no time to get anything done: there has to be an end. */
+const mostKills = 12;
 
 export function startServiceProcesses(count: number, options: ServiceOptions, random: Random): ServiceProcesses {
   const children: Child[] = [];
@@ -70,7 +72,7 @@ export function startServiceProcesses(count: number, options: ServiceOptions, ra
       return [...up.values()][Math.floor(random() * up.size)] as string;
     },
     async harass(signal) {
-      while (!signal.aborted) {
+      while (!signal.aborted && kills < mostKills) {
         const place = Math.floor(random() * count);
         const isShort = random() < shortLife.share;
         if (!isShort) await places[place]?.isUp;

@@ -1,0 +1,149 @@
+/** One task from its prompt to its end, in front of a person or of nobody. */
+import type { AgentResult, Approval, QuestionEntry, TaskBody } from "../client/wire.ts";
+import { createBackground } from "../platform/background.ts";
+import { HoldfastError, messageOf } from "../platform/errors.ts";
+import { askHuman, type HumanAnswer } from "./ask-human.ts";
+import { operator, type Client } from "./connect.ts";
+import { exitCodes, type Context } from "./context.ts";
+import type { LineReader } from "./line-reader.ts";
+import { createLiveView, type LiveView } from "./live-view.ts";
+import { inTwoStages } from "./signals.ts";
+import { oneLine, printable } from "./terminal.ts";
+import { decisions, questionText, statusFormat, statusText, usageText } from "./wording.ts";
+
+export interface RunDeps {
+  readonly context: Context;
+  readonly client: Client;
+  readonly reader: LineReader;
+  /** Print only the result, as JSON, and ask nothing. */
+  readonly json: boolean;
+  /** The server lives in this process, and ends with it. */
+  readonly hostedHere: boolean;
+}
+
+export interface RunOutcome {
+  readonly exitCode: number;
+  readonly sessionId: string;
+}
+
+interface Watch extends RunDeps {
+  readonly taskId: string;
+  readonly view: LiveView;
+  /** Stops the task; a second time, leaves at once. */
+  readonly interrupt: () => void;
+}
+
+export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome> {
+  const { client, context } = deps;
+  const { task_id: taskId, session_id: sessionId } = await client.submit(body);
+  const background = createBackground((_name, error) => context.terminal.note(messageOf(error)));
+  let interrupted = false;
+  const interrupt = inTwoStages(context.clock, {
+    first: () => {
+      interrupted = true;
+      context.terminal.note(context.terminal.paintNote("dim", "\nCancelling; once more to leave at once."));
+      background.start("cancel", () => cancel(client, taskId));
+    },
+    again: () => process.exit(exitCodes.interrupted),
+  });
+  process.on("SIGINT", interrupt);
+  try {
+    const view = createLiveView(context.terminal);
+    const result = await watch({ ...deps, taskId, view, interrupt });
+    await background.settled();
+    return { exitCode: interrupted ? exitCodes.interrupted : exitCodeOf(result), sessionId };
+  } finally {
+    process.off("SIGINT", interrupt);
+  }
+}
+
+/** @returns the result at the end, or as it stands when a question is left open */
+async function watch(deps: Watch): Promise<AgentResult> {
+  const { client, taskId, view, json, context } = deps;
+  for await (const event of client.events(taskId)) {
+    if (!json) view.show(event);
+    if (event.type === "result") {
+      showEnd(deps, event.result);
+      return event.result;
+    }
+    if (event.type !== "entry" || event.entry.kind !== "question") continue;
+    view.endLine();
+    const asked = context.terminal.canAsk && !json ? await answerHere(deps, event.entry) : "left";
+    if (asked === "left") return leaveOpen(deps);
+  }
+  throw new HoldfastError("stream_ended", `The server ended the stream of task ${taskId} before the task has ended.`);
+}
+
+async function answerHere(deps: Watch, entry: QuestionEntry): Promise<"answered" | "left"> {
+  const { client, context, reader } = deps;
+  const { terminal } = context;
+  for (;;) {
+    const given: HumanAnswer = await askHuman({ ...entry, kind: entry.question }, { terminal, reader });
+    if (given.type === "later") return "left";
+    if (given.type === "interrupt") {
+      deps.interrupt();
+      return "answered";
+    }
+    try {
+      await client.answer(entry.approval_id, { ...given.body, by: operator() });
+      return "answered";
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      terminal.print(terminal.paint("yellow", `  ${printable(error.message)}`));
+      // Someone else was faster, or the task has ended: the stream tells how it goes on.
+      if (error.code === "approval_answered") return "answered";
+      if (error.retry !== "never") throw error;
+    }
+  }
+}
+
+/** Nobody decides here: says what waits and how it is answered. */
+async function leaveOpen({ client, context, taskId, json, hostedHere }: Watch): Promise<AgentResult> {
+  const [result, { items }] = await Promise.all([client.task(taskId), client.approvals({ task_id: taskId })]);
+  if (json) {
+    context.terminal.json(plainResult(result));
+    return result;
+  }
+  const { terminal, command } = context;
+  terminal.note(`${terminal.paintNote("magenta", "waiting:")} task ${taskId} goes on when this is answered:`);
+  for (const approval of items) for (const line of howToAnswer(approval, command)) terminal.note(line);
+  if (hostedHere)
+    terminal.note(terminal.paintNote("dim", `No server runs now: start one with \`${command} dev\` first.`));
+  return result;
+}
+
+function howToAnswer(approval: Approval, command: string): string[] {
+  const words = decisions[approval.kind].map(({ word }) => word).join("|");
+  return [`  ${questionText(approval)} ${oneLine(approval.reason)}`, `  ${command} approvals ${approval.id} ${words}`];
+}
+
+/** Of a task as the server describes it, what a result is. */
+function plainResult(result: AgentResult): AgentResult {
+  const { task_id, session_id, status, output, steps_used, tokens_used, tool_calls, cost_usd, error, duration_ms } =
+    result;
+  return { task_id, session_id, status, output, steps_used, tokens_used, tool_calls, cost_usd, error, duration_ms };
+}
+
+function showEnd({ context: { terminal }, view, json }: Watch, result: AgentResult): void {
+  if (json) return terminal.json(result);
+  view.endLine();
+  const { paintNote } = terminal;
+  const status = paintNote(statusFormat(result), statusText(result));
+  terminal.note(`${status}${paintNote("dim", ` · ${usageText(result)} · task ${result.task_id}`)}`);
+}
+
+async function cancel(client: Client, taskId: string): Promise<void> {
+  try {
+    await client.cancel(taskId, { by: operator() });
+  } catch (error) {
+    // It ended while the key was pressed.
+    if (!(error instanceof HoldfastError && error.code === "task_ended")) throw error;
+  }
+}
+
+function exitCodeOf({ status }: AgentResult): number {
+  if (status === "completed") return 0;
+  return status === "waiting" || status === "running" || status === "pending"
+    ? exitCodes.needsAnswer
+    : exitCodes.failed;
+}

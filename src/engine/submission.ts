@@ -1,0 +1,101 @@
+/** The one way in: whichever door a task comes by, it is checked, bounded and stored here. */
+import { createHash } from "node:crypto";
+import type { AgentDefinition } from "../agent/definition.ts";
+import { canonicalJson, type Json } from "../agent/json.ts";
+import type { Hub } from "../events/hub.ts";
+import type { Clock } from "../platform/clock.ts";
+import { ConflictError, InvalidInputError } from "../platform/errors.ts";
+import type { NewId } from "../platform/ids.ts";
+import type { Store } from "../store/store.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { resultOf, type AgentResult } from "./agent-result.ts";
+import type { Backlog } from "./backlog.ts";
+import { toNewTask, type TaskRequest } from "./task-request.ts";
+import { findTask } from "./watch.ts";
+import type { Worker } from "./worker.ts";
+
+export interface SubmissionDeps {
+  readonly store: Store;
+  readonly hub: Hub;
+  readonly clock: Clock;
+  readonly newId: NewId;
+  readonly metrics: Metrics;
+  /** The agents that may be asked for. */
+  readonly agents: ReadonlyMap<string, AgentDefinition>;
+  readonly backlog: Backlog;
+  /** The worker in this process, if there is one: what it can run at once does not wait to be claimed. */
+  readonly worker: Pick<Worker, "reserve" | "runs"> | undefined;
+}
+
+/**
+ * Accepts a task. What is answered is durable.
+ * @throws InvalidInputError `invalid_request`, `unknown_agent`, `agent_required`; ConflictError `idempotency_key_reused`;
+ *   UnavailableError `queue_full`
+ */
+export async function submitTask(
+  deps: SubmissionDeps,
+  tenant: string,
+  request: TaskRequest,
+): Promise<{ task: AgentResult; created: boolean }> {
+  const { store, hub, newId, backlog, metrics } = deps;
+  const agent = findAgent(deps.agents, request.agent);
+  const id = newId();
+  const requestHash = request.idempotencyKey === undefined ? null : hashRequest(request);
+  const task = toNewTask(request, agent, { id, tenant, sessionId: request.sessionId ?? id, requestHash });
+  await backlog.admit();
+  const reservation = deps.worker?.reserve(agent.name);
+  const submitted = await store.submit({ task, worker: reservation?.workerId ?? null }).catch((error: unknown) => {
+    reservation?.cancel();
+    throw error;
+  });
+  const claimed = submitted.created && submitted.claimed;
+  if (claimed) reservation?.launch({ ...task, ...submitted, epoch: 1, isNew: true, cancelRequestedBy: null });
+  else reservation?.cancel();
+  if (!submitted.created) {
+    if (submitted.requestHash === requestHash) {
+      return { task: await resultOf(await findTask(deps, { tenant, taskId: submitted.id }), deps), created: false };
+    }
+    const message = `The idempotency key was used by task ${submitted.id} with another request. Use a new key.`;
+    throw new ConflictError("idempotency_key_reused", message);
+  }
+  metrics.taskSubmitted(agent.name);
+  if (!claimed) hub.hint({ type: "work" });
+  return { task: acceptedResult(task), created: true };
+}
+
+/** @throws InvalidInputError `unknown_agent`, `agent_required` */
+function findAgent(agents: ReadonlyMap<string, AgentDefinition>, name: string | undefined): AgentDefinition {
+  const names = [...agents.keys()].join(", ");
+  if (name === undefined) {
+    const [only] = agents.values();
+    if (only !== undefined && agents.size === 1) return only;
+    throw new InvalidInputError("agent_required", `Several agents run here; name one of: ${names}.`, "/agent");
+  }
+  const agent = agents.get(name);
+  if (agent !== undefined) return agent;
+  throw new InvalidInputError(
+    "unknown_agent",
+    `There is no agent ${JSON.stringify(name)} here, only: ${names}.`,
+    "/agent",
+  );
+}
+
+function acceptedResult({ id, sessionId }: { id: string; sessionId: string }): AgentResult {
+  return {
+    taskId: id,
+    sessionId,
+    status: "pending",
+    output: "",
+    stepsUsed: 0,
+    tokensUsed: 0,
+    toolCalls: 0,
+    costUsd: 0,
+    error: null,
+    durationMs: 0,
+  };
+}
+
+function hashRequest(request: TaskRequest): string {
+  const asked = JSON.parse(JSON.stringify({ ...request, idempotencyKey: undefined })) as Json;
+  return createHash("sha256").update(canonicalJson(asked)).digest("hex");
+}

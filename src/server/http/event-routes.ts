@@ -1,0 +1,106 @@
+/** `GET /tasks/{id}/events`: a task as it happens. Only entries have an id, so a reader resumes between entries. */
+import type { FastifyInstance } from "fastify";
+import type { z } from "zod";
+import { hasEnded } from "../../engine/agent-result.ts";
+import type { TaskAddress, TaskEvent } from "../../engine/watch.ts";
+import { InvalidInputError, messageOf } from "../../platform/errors.ts";
+import { documented } from "./documented.ts";
+import { eventHeaders, eventQuery, idParams, mostSeq } from "./request-schemas.ts";
+import { addressOf, untilGone, type ServerDeps } from "./server-deps.ts";
+import { sendEvents, type SseEvent } from "./sse.ts";
+import { toWireEvent } from "./wire.ts";
+
+interface EventRequest {
+  Params: z.infer<typeof idParams>;
+  Querystring: z.infer<typeof eventQuery>;
+  Headers: z.infer<typeof eventHeaders>;
+}
+
+const description = `Server-sent events. \`entry\` (a journal entry, with its \`seq\` as the id), \`delta\` (a piece of the answer in \
+the making), \`partial\` (all of it so far; it replaces what deltas brought), \`result\` (the end; the stream ends too).
+
+A reader that resumes with \`Last-Event-ID\` misses no entry and gets none twice. If that is the last entry of a task that \
+has ended the answer is 204, which tells an EventSource to stop.`;
+
+export function eventRoutes(app: FastifyInstance, deps: ServerDeps): void {
+  const { service, closing, clock, stream } = deps;
+  const { engine, log } = service;
+  app.get<EventRequest>(
+    "/tasks/:id/events",
+    {
+      exposeHeadRoute: false,
+      schema: documented({
+        tag: "tasks",
+        summary: "The events of a task as they happen",
+        description,
+        params: idParams,
+        query: eventQuery,
+        headers: eventHeaders,
+        answers: {
+          200: { description: "The stream.", contentType: "text/event-stream" },
+          204: { description: "There is nothing after `Last-Event-ID`, and there will not be." },
+        },
+        problems: [404],
+      }),
+    },
+    async ({ params, query, headers, id: requestId }, reply) => {
+      const address = addressOf(params.id);
+      const lastId = lastEventId(headers["last-event-id"]);
+      // Before the stream begins, so that an unknown task is a 404.
+      const row = await engine.task(address);
+      if (lastId !== undefined && hasEnded(row) && (await isLast(deps, address, lastId))) return reply.code(204).send();
+      reply.hijack();
+      reply.raw.writeHead(200, {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-store",
+        // A closing server must not wait for a connection that was a stream to be used again.
+        connection: "close",
+        // nginx would hold events back.
+        "x-accel-buffering": "no",
+        "x-request-id": requestId,
+      });
+      const signal = untilGone(reply.raw, closing);
+      const events = engine.watch({ ...address, afterSeq: lastId ?? query.after ?? 0, signal });
+      try {
+        await sendEvents(reply.raw, toSse(events), { ...stream, clock });
+      } catch (error) {
+        // The stream has ended without a result: the reader connects again.
+        log.warn({ task: address.taskId, error: messageOf(error) }, "an event stream broke");
+      }
+      return reply;
+    },
+  );
+}
+
+function lastEventId(text: string | undefined): number | undefined {
+  if (text === undefined || text === "") return undefined;
+  const seq = Number(text);
+  if (seq <= mostSeq) return seq;
+  const path = "/headers/last-event-id";
+  throw new InvalidInputError("invalid_request", `${path} is ${text}, which is beyond any entry.`, path);
+}
+
+async function isLast({ service }: ServerDeps, address: TaskAddress, seq: number): Promise<boolean> {
+  const entries = await service.engine.journal({ ...address, afterSeq: Math.max(0, seq - 1), limit: 2 });
+  return entries.length === 1 && entries[0]?.seq === seq;
+}
+
+async function* toSse(events: AsyncIterable<TaskEvent>): AsyncGenerator<SseEvent> {
+  for await (const event of events) {
+    const told = toWireEvent(event);
+    switch (told.type) {
+      case "entry":
+        yield { event: "entry", data: told.entry, id: told.entry.seq };
+        break;
+      case "delta":
+        yield { event: "delta", data: told.delta };
+        break;
+      case "partial":
+        yield { event: "partial", data: { text: told.text } };
+        break;
+      case "result":
+        yield { event: "result", data: told.result };
+        break;
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/** What people do to tasks and conversations. Rare, so each goes alone, as a transaction that takes its locks first. */
+import type { Database, Statement } from "./database.ts";
+import {
+  answerStatements,
+  cancelStatements,
+  discardStatement,
+  replayStatements,
+  type AnswerCommand,
+} from "./queries/control.ts";
+import { copyJournalStatement } from "./queries/journal.ts";
+import { keepLargeStatement, type LargeContent } from "./queries/large-values.ts";
+import { deleteSessionStatements } from "./queries/sessions.ts";
+import { submitStatement } from "./queries/submit.ts";
+import type { TaskKey } from "./queries/tasks.ts";
+import type { NewTask, TaskStatus } from "./task-row.ts";
+
+export function createCommands(database: Database) {
+  /** The rows of the statement of a transaction that carries its answer. */
+  const answered = async <Row>(statements: Statement[], index: number): Promise<Row[]> =>
+    ((await database.batch(statements))[index] ?? []) as Row[];
+
+  return {
+    /** The status before, or undefined if there is no such task. */
+    cancel: async (command: TaskKey & { by: string }) =>
+      (await answered<{ status: TaskStatus }>(cancelStatements(command), 2))[0]?.status,
+    /** False: answered before, or its task no longer waits. */
+    answer: async (command: AnswerCommand) => (await answered(answerStatements(command), 2)).length > 0,
+    /** False: it is no dead letter. */
+    replay: async (command: TaskKey & { prompt: string | null; by: string }) =>
+      (await answered(replayStatements(command), 2)).length > 0,
+    /** False: it is no dead letter. */
+    discard: async (key: TaskKey) => (await database.query(discardStatement(key))).length > 0,
+    /** Stores a task whose journal begins with a copy of another's: what comes after `afterSeq`, up to `upToSeq`. */
+    fork: (task: NewTask, copy: { from: string; afterSeq: number; upToSeq: number }) =>
+      database.batch([submitStatement([{ task, worker: null }]), copyJournalStatement({ ...copy, to: task.id })]),
+    /** False: a task of it is open. Undefined: there is no such session. */
+    deleteSession: async (tenant: string, id: string) => {
+      const [row] = await answered<{ open_tasks: number }>(deleteSessionStatements(tenant, id), 1);
+      return row === undefined ? undefined : row.open_tasks === 0;
+    },
+    keepLarge: (content: LargeContent) => database.query(keepLargeStatement(content)),
+  };
+}

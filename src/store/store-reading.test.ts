@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { testDatabases } from "../../test/support/databases.ts";
+import { entryOf, newTask, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { systemId } from "../platform/ids.ts";
+import type { Database } from "./database.ts";
+import { createStore, type Store } from "./store.ts";
+
+const tenant = "acme";
+const idsOf = (rows: readonly { id: string }[]): string[] => rows.map(({ id }) => id);
+
+for (const { name, open } of await testDatabases()) {
+  describe(`reading from a store on ${name}`, () => {
+    let database: Database;
+    let store: Store;
+    let desk: TaskDesk;
+    before(async () => {
+      database = await open();
+      store = createStore(database);
+    });
+    beforeEach(() => {
+      desk = openDesk(store);
+    });
+    after(() => database.close());
+
+    test("tasks are listed newest first, by any filter, page by page", async () => {
+      const sessionId = systemId();
+      const tasks = [];
+      for (let n = 0; n < 5; n++) tasks.push(await desk.submit(n % 2 === 0 ? { sessionId, userId: "ann" } : {}));
+      const list = async (filter: object) =>
+        idsOf(await store.tasks({ tenant, agent: desk.agent, limit: 10, ...filter }));
+      const newestFirst = idsOf(tasks).toReversed();
+      assert.deepEqual(await list({}), newestFirst);
+      assert.deepEqual(await list({ limit: 2, before: newestFirst[1] }), newestFirst.slice(2, 4));
+      const even = newestFirst.filter((_, index) => index % 2 === 0);
+      assert.deepEqual([await list({ sessionId }), await list({ userId: "ann" })], [even, even]);
+      assert.deepEqual([await list({ status: "pending" }), await list({ status: "failed" })], [newestFirst, []]);
+    });
+
+    test("a journal is read page by page", async () => {
+      const task = await desk.held();
+      await store.append({ taskId: task.id, epoch: 1, entries: [1, 2, 3, 4, 5].map((seq) => entryOf(seq)) });
+      const page = async (afterSeq: number, limit: number) =>
+        (await store.journal({ tenant, taskId: task.id, afterSeq, limit })).map(({ seq }) => seq);
+      assert.deepEqual(
+        [await page(0, 2), await page(2, 2), await page(4, 2), await page(5, 2)],
+        [[1, 2], [3, 4], [5], []],
+      );
+    });
+
+    test("the exchanges of a session are its completed tasks, the last ones, newest first", async () => {
+      const sessionId = systemId();
+      const ids: string[] = [];
+      for (const status of ["completed", "failed", "completed", "cancelled", "completed"] as const) {
+        const task = await desk.held({ sessionId });
+        ids.push(task.id);
+        await desk.finish(task, status);
+      }
+      const read = async (before: number | null, limit: number) =>
+        idsOf(await store.exchanges({ tenant, sessionId, before, limit }));
+      assert.deepEqual(await read(null, 10), [ids[4], ids[2], ids[0]]);
+      assert.deepEqual([await read(5, 10), await read(null, 1)], [[ids[2], ids[0]], [ids[4]]]);
+    });
+
+    test("a fork begins with a copy of the stretch it was made from, and is not new", async () => {
+      const original = await desk.held();
+      await store.append({ taskId: original.id, epoch: 1, entries: [1, 2, 3, 4].map((seq) => entryOf(seq)) });
+      const fork = newTask({ agent: desk.agent, forkedFrom: original.id });
+      await store.fork(fork, { from: original.id, afterSeq: 1, upToSeq: 3 });
+      assert.deepEqual(await desk.journal(fork), [
+        { ...entryOf(2), seq: 1 },
+        { ...entryOf(3), seq: 2 },
+      ]);
+      const [claimed] = await desk.claim(await desk.worker());
+      assert.deepEqual([claimed?.id, claimed?.isNew], [fork.id, false]);
+      await store.append({ taskId: fork.id, epoch: claimed!.epoch, entries: [entryOf(3, "its own")] });
+      assert.equal((await desk.journal(original)).length, 4);
+    });
+
+    test("a session is deleted with all that belongs to it, unless a task of it is open", async () => {
+      const sessionId = systemId();
+      const asked = await desk.held({ sessionId });
+      const { approvals } = await desk.park(asked, { questions: 1 });
+      assert.equal(await store.deleteSession(tenant, sessionId), false);
+      assert.equal((await store.session(tenant, sessionId))?.openTasks, 1);
+      await store.cancel({ tenant, id: asked.id, by: "ann" });
+      assert.equal(await store.deleteSession("globex", sessionId), undefined);
+      assert.equal(await store.deleteSession(tenant, sessionId), true);
+      assert.equal(await store.deleteSession(tenant, sessionId), undefined);
+      assert.equal(await store.task({ tenant, id: asked.id }), undefined);
+      assert.equal(await store.approval(tenant, approvals[0]!), undefined);
+      assert.deepEqual(await desk.journal(asked), []);
+    });
+
+    test("a submit that meets the deletion of its session is stored, and leads", async () => {
+      for (let round = 0; round < 20; round++) {
+        const sessionId = systemId();
+        await desk.finish(await desk.held({ sessionId }));
+        const other = createStore(database);
+        const [task] = await Promise.all([desk.submit({ sessionId }), other.deleteSession(tenant, sessionId)]);
+        const [claimed] = await desk.claim(await desk.worker());
+        assert.equal(claimed?.id, task.id, `round ${round}`);
+        await desk.finish(claimed!);
+      }
+    });
+
+    test("the same large value is kept once for each tenant", async () => {
+      const content = { hash: systemId(), content: JSON.stringify("x".repeat(100_000)) };
+      for (const owner of [tenant, tenant, "globex"]) await store.keepLarge({ tenant: owner, ...content });
+      assert.equal(await store.largeValue(tenant, content.hash), content.content);
+      const [row] = await database.query<{ n: number }>(
+        sql("select count(*) as n from large_value where hash = $1", content.hash),
+      );
+      assert.equal(row?.n, 2);
+      await assert.rejects(store.largeValue("initech", content.hash), { code: "large_value_not_found" });
+    });
+
+    test("a partial text is replaced, removed when it is empty, and gone when the task ends", async () => {
+      const [one, two] = [await desk.held(), await desk.held()];
+      const save = (...texts: string[]) =>
+        store.savePartials([one, two].map(({ id }, index) => ({ taskId: id, text: texts[index] ?? "" })));
+      const kept = async () => [await store.partial(one.id), await store.partial(two.id)];
+      await save("Hel", "W\0o");
+      await save("Hello", "World");
+      assert.deepEqual(await kept(), ["Hello", "World"]);
+      await save("", "World!");
+      assert.deepEqual(await kept(), ["", "World!"]);
+      await desk.finish(two);
+      assert.deepEqual(await kept(), ["", ""]);
+    });
+
+    test("a tenant sees nothing of another's", async () => {
+      const sessionId = systemId();
+      const task = await desk.held({ sessionId });
+      const { approvals } = await desk.park(task, { questions: 1 });
+      const done = await desk.held({ sessionId: `${sessionId} done` });
+      await desk.finish(done, "completed", [entryOf(1)]);
+      const tenantless = (other: string) =>
+        Promise.all([
+          store.task({ tenant: other, id: task.id }),
+          store.tasks({ tenant: other, agent: desk.agent, limit: 9 }),
+          store.journal({ tenant: other, taskId: done.id, afterSeq: 0, limit: 9 }),
+          store.approval(other, approvals[0]!),
+          store.approvals({ tenant: other, status: "pending", taskId: task.id, limit: 9 }),
+          store.session(other, sessionId),
+          store.exchanges({ tenant: other, sessionId: done.sessionId, before: null, limit: 9 }),
+        ]);
+      assert.deepEqual(await tenantless("globex"), [undefined, [], [], undefined, [], undefined, []]);
+      const own = await tenantless(tenant);
+      assert.ok(
+        own.every((read) => read !== undefined && (!Array.isArray(read) || read.length > 0)),
+        "its own it sees",
+      );
+    });
+
+    test("two tenants may have sessions of the same name, each with its own line", async () => {
+      const sessionId = systemId();
+      const mine = await desk.submit({ sessionId });
+      const theirs = await desk.submit({ sessionId, tenant: "globex" });
+      assert.deepEqual([await desk.isHead(mine), await desk.isHead(theirs)], [true, true]);
+      const [first, second] = await desk.claim(await desk.worker());
+      await Promise.all([desk.finish(first!), desk.finish(second!, "failed")]);
+      assert.equal((await store.session(tenant, sessionId))?.version, 1);
+      assert.equal((await store.session("globex", sessionId))?.version, 0);
+    });
+
+    test("approvals are listed oldest first, by status and task, page by page", async () => {
+      const task = await desk.held();
+      const { approvals } = await desk.park(task, { questions: 3 });
+      const list = async (filter: object) =>
+        idsOf(await store.approvals({ tenant, status: "pending", taskId: task.id, limit: 9, ...filter }));
+      assert.deepEqual(await list({}), approvals);
+      assert.deepEqual(await list({ after: approvals[0], limit: 1 }), [approvals[1]]);
+      const approvalId = approvals[1]!;
+      await store.answer({ tenant, approvalId, taskId: task.id, answer: { decision: "approve" }, by: "ann" });
+      assert.deepEqual(
+        [await list({}), await list({ status: "answered" })],
+        [[approvals[0], approvals[2]], [approvalId]],
+      );
+    });
+  });
+}

@@ -1,0 +1,133 @@
+/**
+ * What workers write. Writes of many tasks that happen at the same time travel together (submit, append and finish, each
+ * through a coalescer); what is rare goes alone. Everything but a submit is fenced by the epoch of the task's lease.
+ */
+import type { JsonObject } from "../agent/json.ts";
+import { UnavailableError } from "../platform/errors.ts";
+import { createCoalescer } from "./coalescer.ts";
+import type { Database } from "./database.ts";
+import { appendStatement, type Append, type HeldTask } from "./queries/append.ts";
+import { claimStatement, releaseStatement, wakeDueStatement, type ClaimRequest } from "./queries/claim.ts";
+import { finishStatements, type Finish } from "./queries/finish.ts";
+import { savePartialsStatement } from "./queries/journal.ts";
+import { parkStatement, type Park } from "./queries/park.ts";
+import { submitStatement, tasksByKeyStatement, type StoredTask, type Submit } from "./queries/submit.ts";
+import {
+  heartbeatStatement,
+  reapAllStatements,
+  reapStatements,
+  reconcileStatement,
+  registerWorkerStatement,
+  unregisterWorkerStatements,
+} from "./queries/workers.ts";
+import { StoreError } from "./store-error.ts";
+import type { ClaimedTask, NewTask } from "./task-row.ts";
+
+/** What came of a submit: a new row, or the task that used the idempotency key before. */
+export type Submitted =
+  | ({ readonly created: true } & StoredTask)
+  | { readonly created: false; readonly id: string; readonly requestHash: string | null };
+
+export interface Finished {
+  /** False: the lease was lost, and nothing was written. */
+  readonly held: boolean;
+  /** Some task became the head of its session by this flush: there may be work. */
+  readonly promoted: boolean;
+}
+
+/** More travel in the next flush: bounds the size of a statement, and the time its locks are held. */
+const mostPerFlush = 500;
+
+export function createWorkerWrites(database: Database) {
+  return {
+    submit: createCoalescer<Submit, Submitted>({
+      maxItems: mostPerFlush,
+      flush: (submits) => submit(database, submits),
+    }),
+
+    /** Undefined: the lease is lost, and nothing was written. */
+    append: createCoalescer<Append, HeldTask | undefined>({
+      maxItems: mostPerFlush,
+      flush: async (appends) => {
+        const held = await database.query<HeldTask>(appendStatement(appends));
+        const byId = new Map(held.map((row) => [row.id, row]));
+        return appends.map(({ taskId, epoch }) => {
+          const row = byId.get(taskId);
+          return row?.epoch === epoch ? row : undefined;
+        });
+      },
+    }),
+
+    finish: createCoalescer<Finish, Finished>({
+      maxItems: mostPerFlush,
+      flush: async (finishes) => {
+        const [, ended = [], promoted = []] = await database.batch(finishStatements(finishes));
+        const ids = new Set(ended.map(({ id }) => id));
+        return finishes.map(({ taskId }) => ({ held: ids.has(taskId), promoted: promoted.length > 0 }));
+      },
+    }),
+
+    /** Undefined: the lease is lost, and nothing was written. */
+    park: async (park: Park) => (await database.query<HeldTask>(parkStatement(park)))[0],
+    claim: (request: ClaimRequest) => database.query<ClaimedTask>(claimStatement(request)),
+    release: (release: { taskId: string; epoch: number; pauseMs: number }) => database.query(releaseStatement(release)),
+    wakeDue: async () => {
+      const [row] = await database.query<{ woken: number; nextAt: number | null }>(wakeDueStatement());
+      return row ?? { woken: 0, nextAt: null };
+    },
+    savePartials: (partials: readonly { taskId: string; text: string }[]) =>
+      database.query(savePartialsStatement(partials)),
+
+    registerWorker: (worker: { id: string; leaseMs: number; info: JsonObject }) =>
+      database.query(registerWorkerStatement(worker)),
+    /** Undefined: the lease is lost. */
+    heartbeat: async (worker: { id: string; leaseMs: number }) =>
+      (await database.query<{ cancelled: { id: string; by: string }[] }>(heartbeatStatement(worker)))[0],
+    unregisterWorker: (id: string) => database.batch(unregisterWorkerStatements(id)),
+    reconcile: (worker: { id: string; running: readonly string[] }) =>
+      database.query<{ id: string }>(reconcileStatement(worker)),
+    reap: () => database.batch(reapStatements()).then(([, freed = []]) => freed),
+    reapAll: () => database.batch(reapAllStatements()).then(([, freed = []]) => freed),
+  };
+}
+
+async function submit(database: Database, submits: readonly Submit[]): Promise<Submitted[]> {
+  const stored = new Map((await storeTasks(database, submits)).map((row) => [row.id, row]));
+  const repeats = submits.map(({ task }) => task).filter(({ id }) => !stored.has(id));
+  const holders = await holdersOfKeys(database, repeats);
+  return submits.map(({ task }) => {
+    const row = stored.get(task.id);
+    if (row !== undefined) return { created: true, ...row };
+    const holder = holders.get(keyOf(task));
+    // Deleted between our insert and our look.
+    if (holder === undefined) throw new UnavailableError("key_in_transit", "Try again.", { afterMs: 10 });
+    return holder;
+  });
+}
+
+async function storeTasks(database: Database, submits: readonly Submit[]): Promise<StoredTask[]> {
+  try {
+    return await database.query<StoredTask>(submitStatement(submits));
+  } catch (error) {
+    // Another process used the key between our look and our insert. (Of several tasks each is tried again alone.)
+    if (submits.length === 1 && error instanceof StoreError && error.code === "unique_violation") return [];
+    throw error;
+  }
+}
+
+async function holdersOfKeys(database: Database, repeats: readonly NewTask[]): Promise<Map<string, Submitted>> {
+  const holders = new Map<string, Submitted>();
+  const byTenant = Map.groupBy(repeats, ({ tenant }) => tenant);
+  for (const [tenant, tasks] of byTenant) {
+    const keys = tasks.flatMap(({ idempotencyKey }) => idempotencyKey ?? []);
+    type Row = { id: string; key: string; requestHash: string | null };
+    for (const row of await database.query<Row>(tasksByKeyStatement(tenant, keys))) {
+      holders.set(`${tenant} ${row.key}`, { created: false, id: row.id, requestHash: row.requestHash });
+    }
+  }
+  return holders;
+}
+
+function keyOf({ tenant, idempotencyKey }: NewTask): string {
+  return `${tenant} ${idempotencyKey}`;
+}
