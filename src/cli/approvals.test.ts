@@ -5,6 +5,10 @@ import { toBody } from "./approvals.ts";
 test("an answer carries what its decision takes", () => {
   assert.deepEqual(toBody("approve", {}), { decision: "approve" });
   assert.deepEqual(toBody("deny", { comment: "No." }), { decision: "deny", comment: "No." });
+  assert.deepEqual(toBody("approve", { comment: "Known customer." }), {
+    decision: "approve",
+    comment: "Known customer.",
+  });
   assert.deepEqual(toBody("edit", { input: '{"amountUsd":20}' }), { decision: "edit", input: { amountUsd: 20 } });
   assert.deepEqual(toBody("succeeded", { output: '"R-7"' }), { decision: "succeeded", output: "R-7" });
   assert.deepEqual(toBody("succeeded", {}), { decision: "succeeded", output: null });

@@ -34,7 +34,7 @@ export function approvalsCommand(context: Context): Command {
   )
     .argument("[id]", "the question's id", parseId)
     .addArgument(new Argument("[decision]", "what you decide").choices(allDecisions))
-    .option("--comment <text>", "why, for the agent: with deny and failed; advice with continue")
+    .option("--comment <text>", "why: with approve, deny, edit and failed; advice for the agent with continue")
     .option("--input <json>", "the arguments to run with: with edit")
     .option("--output <json>", "what the tool answered: with succeeded")
     .option("--task <id>", "list only the questions of this task", parseId)
@@ -125,12 +125,12 @@ export function toBody(
   const { comment, input, output } = flags;
   if (input !== undefined && decision !== "edit") throw usageError("--input goes with edit alone.");
   if (output !== undefined && decision !== "succeeded") throw usageError("--output goes with succeeded alone.");
-  if (comment !== undefined && !["deny", "failed", "continue"].includes(decision)) {
-    throw usageError("--comment goes with deny, failed and continue.");
+  if (comment !== undefined && ["retry", "end", "succeeded"].includes(decision)) {
+    throw usageError("--comment goes with approve, deny, edit, failed and continue.");
   }
   if (decision === "edit") {
     if (input === undefined) throw usageError("edit needs the new arguments: --input '{…}'.");
-    return { decision, input: parseJson("--input", input) };
+    return { decision, input: parseJson("--input", input), ...(comment !== undefined && { comment }) };
   }
   if (decision === "succeeded")
     return { decision, output: output === undefined ? null : parseJson("--output", output) };

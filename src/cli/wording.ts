@@ -74,11 +74,11 @@ export const decisions: Record<ApprovalKind, readonly Decision[]> = {
 export function answerText(answer: Answer): string {
   switch (answer.decision) {
     case "approve":
-      return "approved";
+      return `approved${said(answer.comment)}`;
     case "deny":
       return `denied${said(answer.comment)}`;
     case "edit":
-      return `approved with other arguments: ${jsonText(answer.input)}`;
+      return `approved with other arguments: ${jsonText(answer.input)}${said(answer.comment)}`;
     case "succeeded":
       return `it happened: ${jsonText(answer.output)}`;
     case "failed":
@@ -92,7 +92,7 @@ export function answerText(answer: Answer): string {
   }
 }
 
-function said(text: string): string {
+function said(text = ""): string {
   return text === "" ? "" : `: “${oneLine(text)}”`;
 }
 

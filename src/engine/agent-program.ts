@@ -11,10 +11,11 @@ import type { EntryBody } from "../agent/journal.ts";
 import { estimateTokens } from "../agent/limits.ts";
 import { begin, fold, lastText, type CallState, type State } from "../agent/state.ts";
 import type { Hub } from "../events/hub.ts";
-import type { ModelGateway } from "../gateway/model-gateway.ts";
+import { ModelCallError, type ModelGateway, type ModelReply, type ModelRequest } from "../gateway/model-gateway.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { NewId } from "../platform/ids.ts";
 import type { ClaimedTask, TaskInput } from "../store/task-row.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import type { ToolRunner } from "../tools/tool-runner.ts";
 import type { EffectContext, Program, Step } from "./program.ts";
 
@@ -22,6 +23,7 @@ export interface AgentProgramDeps {
   readonly gateway: ModelGateway;
   readonly tools: ToolRunner;
   readonly hub: Hub;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly newId: NewId;
   /** For agents that name no model. */
@@ -108,7 +110,7 @@ interface ModelTurn {
 async function callModel({ deps, agent, task, history }: Run, turn: ModelTurn): Promise<EntryBody[]> {
   const { state, context, action } = turn;
   const route = [task.input.model, agent.model, deps.defaultRoute].find((candidates) => candidates.length > 0) ?? [];
-  const reply = await deps.gateway.call({
+  const reply = await callGateway(deps, {
     route,
     system: agent.instructions,
     messages: [...history, userMessage(state.prompt, task.input), ...state.messages],
@@ -119,6 +121,18 @@ async function callModel({ deps, agent, task, history }: Run, turn: ModelTurn): 
   });
   const calls = deps.tools.plan(agent.tools, reply.parts).map(({ tool: _tool, input: _input, ...plan }) => plan);
   return [{ kind: "model", ...reply, calls }];
+}
+
+async function callGateway({ gateway, metrics }: AgentProgramDeps, request: ModelRequest): Promise<ModelReply> {
+  try {
+    const reply = await gateway.call(request);
+    metrics.attemptsFailed(reply.attempts);
+    metrics.modelCall(reply);
+    return reply;
+  } catch (error) {
+    if (error instanceof ModelCallError) metrics.attemptsFailed(error.attempts);
+    throw error;
+  }
 }
 
 /** All calls of a turn at once. One that throws (because the task is cancelled or lost) does not cut off its siblings. */
@@ -147,8 +161,9 @@ async function runCall({ deps, agent, task }: Run, { call, key }: CallState, con
     // An effect that must happen once is not cut off by a cancel: the journal would never know whether it happened.
     signal: call.effect === "once" ? context.abandoned : context.cancelled,
   });
-  if (outcome === null) return;
   const ms = Math.round(deps.clock.monotonic() - startedAt);
+  deps.metrics.toolCall({ tool, outcome: outcome === null ? "uncertain" : outcome.ok ? "ok" : outcome.code, ms });
+  if (outcome === null) return;
   await context.append({ kind: "tool", callId, tool, outcome, ms });
 }
 

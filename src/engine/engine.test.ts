@@ -43,7 +43,13 @@ describe("The engine", () => {
 
   test("runs a task with tools to its end, and the journal reads like a story", async () => {
     const script = [
-      { calls: [{ name: "find", input: { id: 1 } }, { name: "find", input: { id: 2 } }], costMicros: 7 },
+      {
+        calls: [
+          { name: "find", input: { id: 1 } },
+          { name: "find", input: { id: 2 } },
+        ],
+        costMicros: 7,
+      },
       { text: "Found both.", costMicros: 5 },
     ];
     const tools = [toolOf("find", "read", ({ id }) => ({ found: id }))];
@@ -77,7 +83,15 @@ describe("The engine", () => {
         return "quick";
       }),
     ];
-    const script = [{ calls: [{ name: "slow", input: {} }, { name: "quick", input: {} }] }, { text: "Done." }];
+    const script = [
+      {
+        calls: [
+          { name: "slow", input: {} },
+          { name: "quick", input: {} },
+        ],
+      },
+      { text: "Done." },
+    ];
     await withHoldfast({ script, tools }, async (holdfast) => {
       assert.equal((await (await holdfast.submit({ prompt: "Both" })).result()).status, "completed");
       assert.deepEqual(shownTo(holdfast, 2).slice(2), ['slow: "slow"', 'quick: "quick"']);
@@ -178,7 +192,8 @@ describe("The engine", () => {
         return true;
       });
       gate.resolve();
-      for (const task of [first, ...more]) await until(async () => (await task.result({ waitMs: 0 })).status === "completed");
+      for (const task of [first, ...more])
+        await until(async () => (await task.result({ waitMs: 0 })).status === "completed");
       await clock.advance(1_000);
       await submit();
     });
@@ -198,11 +213,14 @@ describe("The engine", () => {
     });
     assert.equal(result.output, "At last.");
     const failures = (await journalOf(holdfast, task.id)).filter((entry) => entry.kind === "failure");
-    assert.deepEqual(failures.map(({ code, retryAt, at }) => [code, retryAt! - at]), [
-      ["model_unavailable", 1_000],
-      ["model_unavailable", 2_000],
-      ["model_unavailable", 4_000],
-    ]);
+    assert.deepEqual(
+      failures.map(({ code, retryAt, at }) => [code, retryAt! - at]),
+      [
+        ["model_unavailable", 1_000],
+        ["model_unavailable", 2_000],
+        ["model_unavailable", 4_000],
+      ],
+    );
     assert.deepEqual(failures[0]!.attempts, [{ model: "a/b", code: "model_unavailable", message: "no", ms: 1 }]);
     await holdfast.stop();
   });
@@ -217,7 +235,10 @@ describe("The engine", () => {
     });
     const task = await holdfast.submit({ prompt: "Hello" });
     const startedAt = clock.now();
-    await passTime({ clock, database, stepMs: 1_000 }, async () => (await task.result({ waitMs: 0 })).status === "completed");
+    await passTime(
+      { clock, database, stepMs: 1_000 },
+      async () => (await task.result({ waitMs: 0 })).status === "completed",
+    );
     assert.ok(clock.now() - startedAt >= 30_000, `it waited ${clock.now() - startedAt} ms`);
     assert.equal(holdfast.gateway.requests.length, 2);
     await holdfast.stop();
@@ -254,7 +275,10 @@ describe("The engine", () => {
         assert.deepEqual([result.status, result.error], ["failed", code]);
         assert.equal(holdfast.gateway.requests.length, 1);
         const dead = await holdfast.engine.tasks({ tenant, agent: holdfast.agent, deadLetter: true, limit: 9 });
-        assert.deepEqual(dead.map(({ id }) => id), [task.id]);
+        assert.deepEqual(
+          dead.map(({ id }) => id),
+          [task.id],
+        );
         await holdfast.engine.discard({ tenant, taskId: task.id });
         await assert.rejects(holdfast.engine.discard({ tenant, taskId: task.id }), { code: "not_a_dead_letter" });
       });
@@ -263,7 +287,9 @@ describe("The engine", () => {
 
   test("a dead letter replayed with another prompt starts from the beginning", async () => {
     const script = (request: { messages: readonly { role: string; text?: string }[] }) =>
-      request.messages.at(-1)?.text === "Good" ? { text: "Fine." } : { error: modelError("model_bad_request", "never") };
+      request.messages.at(-1)?.text === "Good"
+        ? { text: "Fine." }
+        : { error: modelError("model_bad_request", "never") };
     await withHoldfast({ script }, async (holdfast) => {
       const task = await holdfast.submit({ prompt: "Bad" });
       await task.result();

@@ -59,6 +59,16 @@ const mostPerClaim = 200;
 /** A task whose run broke for no reason of its own is left alone for a while, so that it cannot break in a hot loop. */
 const brokenPauseMs = 5_000;
 
+const runLog = {
+  completed: "a task completed",
+  failed: "a task failed; it is a dead letter now",
+  cancelled: "a task was cancelled",
+  parked: "a task waits",
+  handed_back: "a task was handed back",
+  lost: "a task was left to another worker",
+  broken: "a task's run broke",
+};
+
 /** One task in a slot. */
 interface Run {
   readonly task: ClaimedTask;
@@ -231,7 +241,7 @@ export class Worker {
   }
 
   #launch(task: ClaimedTask, entries: readonly Entry[]): void {
-    const { hub, metrics } = this.#deps;
+    const { hub, metrics, log } = this.#deps;
     const run: Run = { task, cancelled: new AbortController(), abandoned: new AbortController() };
     this.#runs.set(task.id, run);
     if (task.cancelRequestedBy !== null) this.#cancel(task.id, task.cancelRequestedBy);
@@ -241,6 +251,7 @@ export class Worker {
       // After a lost lease the same task may be here again, as another run.
       if (this.#runs.get(task.id) === run) this.#runs.delete(task.id);
       metrics.taskRun(task.agent, outcome);
+      log.info({ task: task.id, agent: task.agent }, runLog[outcome]);
       hub.hint({ type: "changed", taskId: task.id });
       this.#wake.set();
     });

@@ -3,6 +3,7 @@
  * OpenTelemetry semantic conventions for generative AI.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Meter } from "@opentelemetry/api";
 import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import type { Usage } from "../agent/conversation.ts";
@@ -15,12 +16,16 @@ const seconds = milliseconds.map((ms) => ms / 1_000);
 export function createMetrics() {
   const exporter = new PrometheusExporter({ preventServerStart: true });
   const provider = new MeterProvider({ readers: [exporter] });
-  const meter = provider.getMeter("holdfast");
+  const meter: Meter = provider.getMeter("holdfast");
 
   const submitted = meter.createCounter("holdfast.tasks.submitted", { description: "Tasks accepted." });
   const runs = meter.createCounter("holdfast.task.runs", { description: "Runs of tasks by how they ended." });
-  const running = meter.createUpDownCounter("holdfast.tasks.running", { description: "Tasks in a slot of this process." });
-  const rejected = meter.createCounter("holdfast.tasks.rejected", { description: "Tasks refused because the queue is full." });
+  const running = meter.createUpDownCounter("holdfast.tasks.running", {
+    description: "Tasks in a slot of this process.",
+  });
+  const rejected = meter.createCounter("holdfast.tasks.rejected", {
+    description: "Tasks refused because the queue is full.",
+  });
   const toolDuration = meter.createHistogram("holdfast.tool.duration", {
     description: "Tool calls.",
     unit: "ms",
@@ -56,8 +61,9 @@ export function createMetrics() {
     },
     toolCall: (call: { tool: string; outcome: string; ms: number }) =>
       toolDuration.record(call.ms, { tool: call.tool, outcome: call.outcome }),
-    attemptFailed: (attempt: { model: string; code: string }) =>
-      attemptsFailed.add(1, { model: attempt.model, code: attempt.code }),
+    attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
+      for (const { model, code } of attempts) attemptsFailed.add(1, { model, code });
+    },
     modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number }): void {
       const labels = { "gen_ai.request.model": call.model };
       tokens.add(call.usage.input, { ...labels, "gen_ai.token.type": "input" });
@@ -72,7 +78,8 @@ export function createMetrics() {
         "http.response.status_code": request.status,
       }),
     /** Answers a scrape in the Prometheus text format. */
-    handle: (request: IncomingMessage, response: ServerResponse) => exporter.getMetricsRequestHandler(request, response),
+    handle: (request: IncomingMessage, response: ServerResponse) =>
+      exporter.getMetricsRequestHandler(request, response),
     close: () => provider.shutdown(),
   };
 }

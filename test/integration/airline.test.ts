@@ -3,14 +3,14 @@
  * task for every message of a customer. See test/support/airline/recordings.ts for what is odd about them.
  *
  * The service is a process of its own, as the command would start it; the model is the provider package for compatible
- * servers, over HTTP, and the tools act on a world outside the service. The kills come at random; a failure prints the seed,
- * and HOLDFAST_TEST_SEED repeats it.
+ * servers, over HTTP, and the tools act on a world outside the service. The kills come at random, by a seed that is printed;
+ * HOLDFAST_TEST_SEED sets it.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { describe, test, type TestContext } from "node:test";
 import { openPglite } from "../../src/store/pglite.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
 import { absent } from "../support/airline/recordings.ts";
@@ -18,34 +18,35 @@ import { rehearse, type RehearsalOptions, type Report } from "../support/airline
 import { createServerDatabase, migratedSnapshot } from "../support/databases.ts";
 
 const seed = Number(process.env["HOLDFAST_TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 32));
-const options = { skip: absent, timeout: 240_000 };
+const options = { timeout: 240_000 };
 
-test("every recorded conversation comes out as it was recorded", options, async (context) => {
-  tell(context, await rehearseEmbedded({ disturbed: false }));
-});
+describe("The recorded conversations of an airline", { skip: absent }, () => {
+  test("come out as they were recorded", options, async (context) => {
+    tell(context, await rehearseEmbedded({ disturbed: false }));
+  });
 
-test("it does while the service is killed every few seconds", options, async (context) => {
-  const report = await rehearseEmbedded({ disturbed: true });
-  tell(context, report);
-  assert.ok(report.kills >= 5 && report.resumed > 0, `the kills hit nothing: ${JSON.stringify(report)}`);
-});
+  test("do so while the service is killed every few seconds", options, async (context) => {
+    context.diagnostic(`HOLDFAST_TEST_SEED=${seed}`);
+    tellOfKills(context, await rehearseEmbedded({ disturbed: true }));
+  });
 
-test("it does on PostgreSQL while either of two processes is killed", options, async (context) => {
-  const server = await createServerDatabase();
-  if (server === undefined) return context.skip("there is no PostgreSQL here");
-  try {
-    const report = await rehearse({
-      service: { databaseUrl: server.url, dataDir: "", tuning: { leaseMs: 1_500, pollMs: 200 } },
-      processes: 2,
-      disturbed: true,
-      seed,
-      openDatabase: () => openPostgres({ url: server.url, poolSize: 1 }),
-    });
-    tell(context, report);
-    assert.ok(report.kills >= 5 && report.resumed > 0, `the kills hit nothing: ${JSON.stringify(report)}`);
-  } finally {
-    await server.drop();
-  }
+  test("do so on PostgreSQL while either of two processes is killed", options, async (context) => {
+    const server = await createServerDatabase();
+    if (server === undefined) return context.skip("there is no PostgreSQL here");
+    context.diagnostic(`HOLDFAST_TEST_SEED=${seed}`);
+    try {
+      const report = await rehearse({
+        service: { databaseUrl: server.url, dataDir: "", tuning: { leaseMs: 1_500, pollMs: 200 } },
+        processes: 2,
+        disturbed: true,
+        seed,
+        openDatabase: () => openPostgres({ url: server.url, poolSize: 1 }),
+      });
+      tellOfKills(context, report);
+    } finally {
+      await server.drop();
+    }
+  });
 });
 
 async function rehearseEmbedded({ disturbed }: Pick<RehearsalOptions, "disturbed">): Promise<Report> {
@@ -65,9 +66,14 @@ async function rehearseEmbedded({ disturbed }: Pick<RehearsalOptions, "disturbed
   }
 }
 
-function tell(context: TestContext, report: Report): void {
-  const { tasks, entries, seconds, kills, resumed, modelCalls, repeatedModelCalls, repeatedToolCalls } = report;
-  const disturbance = `${kills} kills (seed ${seed}), ${resumed} tasks resumed, ${repeatedModelCalls} of ${modelCalls} model`;
-  const repeated = `calls and ${repeatedToolCalls} tool calls made again, ${report.brokenRequests} requests retried`;
-  context.diagnostic(`${tasks} tasks, ${entries} entries in ${seconds.toFixed(1)} s; ${disturbance} ${repeated}`);
+function tell(context: TestContext, { tasks, entries, seconds }: Report): void {
+  context.diagnostic(`${tasks} tasks, ${entries} entries in ${seconds.toFixed(1)} s`);
+}
+
+function tellOfKills(context: TestContext, report: Report): void {
+  const { kills, resumed, modelCalls, repeatedModelCalls, repeatedToolCalls, brokenRequests } = report;
+  tell(context, report);
+  const again = `made again: ${repeatedModelCalls} of ${modelCalls} model calls, ${repeatedToolCalls} tool calls`;
+  context.diagnostic(`${kills} kills, ${resumed} tasks resumed; ${again}, ${brokenRequests} requests`);
+  assert.ok(kills >= 3 && resumed > 0, `The kills hit nothing: ${JSON.stringify(report)}`);
 }

@@ -15,7 +15,8 @@ import {
 import type { Clock } from "../../src/platform/clock.ts";
 import { readSettings } from "../../src/platform/settings.ts";
 import type { Database } from "../../src/store/database.ts";
-import type { ApprovalRow } from "../../src/store/store.ts";
+
+import type { ApprovalRow } from "../../src/store/reads.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { scriptedGateway, type GatewayScript, type ScriptedGateway } from "../../src/testing/scripted-model.ts";
 import type { VirtualClock } from "../../src/testing/virtual-clock.ts";

@@ -178,6 +178,9 @@ test("A reader that takes nothing is dropped, with little in memory for it, and 
     const closed = once(socket, "close");
     // The heartbeat, and the patience with a reader that is behind.
     await until(() => own.pending === 2);
+    const { writableLength } = socket;
+    for (let turn = 0; turn < 100; turn++) await nextTurn();
+    assert.equal(socket.writableLength, writableLength, "more was sent to a reader that is behind");
     assert.ok(socket.writableLength < 4_000_000, `${socket.writableLength} bytes wait for a reader that takes none`);
     await own.advance(10_000);
     await closed;

@@ -43,7 +43,10 @@ export interface DeskCall {
   readonly input: unknown;
 }
 
-function deskTool({ name, description, parameters }: AirlineAgent["tools"][number], deskUrl: string): Tool<never, unknown> {
+function deskTool(
+  { name, description, parameters }: AirlineAgent["tools"][number],
+  deskUrl: string,
+): Tool<never, unknown> {
   return defineTool({
     name,
     version: toolVersion,

@@ -28,6 +28,8 @@ export interface Watched {
 
 /** Nothing in these tests takes as long as this, whatever is killed. */
 const patienceMs = 60_000;
+/** Between two attempts: a process that says no must not be asked without end. */
+const pauseMs = 20;
 
 export function createApi(url: () => Promise<string>): Api {
   let broken = 0;
@@ -46,6 +48,7 @@ export function createApi(url: () => Promise<string>): Api {
         problem = error;
       }
       broken += 1;
+      await systemClock.sleep(pauseMs);
       if (systemClock.monotonic() > giveUpAt) throw new Error(`${path} cannot be had.`, { cause: problem });
     }
   }
@@ -71,7 +74,7 @@ export function createApi(url: () => Promise<string>): Api {
       }),
     async list<Item>(path: string) {
       const pages: Item[][] = [];
-      for (let cursor: string | null = ""; cursor !== null; ) {
+      for (let cursor: string | null = ""; cursor !== null;) {
         const from: string = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
         const page: Page<Item> = await get(path + from);
         pages.push(page.items);

@@ -96,7 +96,10 @@ export function story(entry: Entry): Json {
 export function sessionOf({ exchanges }: Recording, taskIds: readonly string[]): Message[] {
   return exchanges.flatMap(({ prompt, turns }, index) => {
     const task_id = taskIds[index] ?? "";
-    return [{ role: "user" as const, content: prompt, task_id }, ...turns.flatMap((turn) => turnInSession(turn, task_id))];
+    return [
+      { role: "user" as const, content: prompt, task_id },
+      ...turns.flatMap((turn) => turnInSession(turn, task_id)),
+    ];
   });
 }
 

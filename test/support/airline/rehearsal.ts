@@ -40,18 +40,17 @@ export interface Report {
   readonly brokenRequests: number;
 }
 
-interface Rehearsal {
+/** What is around the service. */
+interface World {
   readonly recordings: readonly Recording[];
   readonly differences: string[];
   readonly model: ReplayModel;
   readonly desk: ToolDesk;
-  readonly service: ServiceProcesses;
-  readonly api: Api;
 }
 
 const atOnce = 16;
 
-/** @throws AssertionError that lists every difference */
+/** @throws AssertionError that shows the first differences */
 export async function rehearse(options: RehearsalOptions): Promise<Report> {
   const recordings = readRecordings();
   const agent = readAgent();
@@ -63,33 +62,27 @@ export async function rehearse(options: RehearsalOptions): Promise<Report> {
   const model = createReplayModel({ recordings, agent, pace, onDifference });
   await using provider = await startMockProvider({ script: model.answer });
   await using desk = await openToolDesk({ recordings, clock: systemClock, latencyMs, onDifference });
-  const random = seededRandom(options.seed);
-  const urls = { providerUrl: provider.url, deskUrl: desk.url };
-  const service = startServiceProcesses(options.processes, { ...options.service, ...urls }, random);
-  const rehearsal = { recordings, differences, model, desk, service, api: createApi(service.url) };
-  const report = await service.url().then(() => perform(rehearsal, options.disturbed)).finally(() => service[Symbol.asyncDispose]());
+  const world = { recordings, differences, model, desk };
+  const report = await perform(world, options, { ...options.service, providerUrl: provider.url, deskUrl: desk.url });
   const resumed = await inspectDatabase(options, differences);
   assert.equal(differences.length, 0, describe(differences));
   return { ...report, resumed };
 }
 
-async function perform(rehearsal: Rehearsal, disturbed: boolean): Promise<Omit<Report, "resumed">> {
-  const { recordings, differences, model, desk, service, api } = rehearsal;
+async function perform(
+  world: World,
+  { processes, disturbed, seed }: RehearsalOptions,
+  serviceOptions: ServiceOptions,
+): Promise<Omit<Report, "resumed">> {
+  const { recordings, differences, model, desk } = world;
+  await using service = startServiceProcesses(processes, serviceOptions, seededRandom(seed));
+  const api = createApi(() => service.url());
+  await service.url();
   const startedAt = systemClock.monotonic();
-  const performed = new AbortController();
-  const harassed = disturbed ? service.harass(performed.signal) : Promise.resolve();
-  let tasks: Watched[][] = [];
-  try {
-    tasks = await inParallel(recordings, (recording) => converse(api, recording));
-  } catch (error) {
-    throw new Error(describe([...differences, ...service.errors()]), { cause: error });
-  } finally {
-    performed.abort();
-    await harassed;
-  }
+  const tasks = await converseAll({ ...world, service, api }, disturbed);
   const seconds = (systemClock.monotonic() - startedAt) / 1_000;
-  await inParallel(recordings, (recording, index) => compare(rehearsal, recording, tasks[index] ?? []));
-  compareEffects(rehearsal);
+  await inParallel(recordings, (recording, index) => compare({ api, differences }, recording, tasks[index] ?? []));
+  compareEffects(world);
   differences.push(...service.errors());
   const watched = tasks.flat();
   return {
@@ -104,8 +97,29 @@ async function perform(rehearsal: Rehearsal, disturbed: boolean): Promise<Omit<R
   };
 }
 
+/** Has all conversations, 16 at a time. @returns what was watched of the tasks of each */
+async function converseAll(
+  { recordings, differences, service, api }: World & { service: ServiceProcesses; api: Api },
+  disturbed: boolean,
+): Promise<Watched[][]> {
+  const done = new AbortController();
+  const harassed = disturbed ? service.harass(done.signal) : Promise.resolve();
+  try {
+    return await inParallel(recordings, (recording) => converse(api, recording));
+  } catch (error) {
+    throw new Error(describe([...differences, ...service.errors()]), { cause: error });
+  } finally {
+    done.abort();
+    await harassed;
+  }
+}
+
 /** What the service says in the end of one conversation, and what it said meanwhile, beside the recording. */
-async function compare({ api, differences }: Rehearsal, recording: Recording, tasks: readonly Watched[]): Promise<void> {
+async function compare(
+  { api, differences }: { api: Api; differences: string[] },
+  recording: Recording,
+  tasks: readonly Watched[],
+): Promise<void> {
   const { name, exchanges } = recording;
   const note = (what: string, compared: () => void): void => {
     try {
@@ -142,7 +156,7 @@ async function compare({ api, differences }: Rehearsal, recording: Recording, ta
   note("tasks", () => assert.deepEqual(items.map(({ task_id: id }) => id).toReversed(), taskIds));
 }
 
-function compareEffects({ recordings, desk, differences }: Rehearsal): void {
+function compareEffects({ recordings, desk, differences }: World): void {
   for (const recording of recordings) {
     const made = desk.effects.get(recording.name) ?? [];
     const recorded = callsOf(recording).map(({ tool }) => tool);
@@ -163,7 +177,8 @@ async function inspectDatabase({ openDatabase }: RehearsalOptions, differences: 
              where is_late`,
       values: [],
     });
-    if (zombies?.entries !== 0) differences.push(`${zombies?.entries} entries were written under a lease that was over`);
+    if (zombies?.entries !== 0)
+      differences.push(`${zombies?.entries} entries were written under a lease that was over`);
     const [resumed] = await database.query<{ tasks: number }>({
       text: "select count(*)::int as tasks from task where epoch > 1",
       values: [],

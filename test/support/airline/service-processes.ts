@@ -87,7 +87,13 @@ export function startServiceProcesses(count: number, options: ServiceOptions, ra
     get kills() {
       return kills;
     },
-    errors: () => children.flatMap((child) => child.stderr().split("\n").filter((line) => / error /.test(line))),
+    errors: () =>
+      children.flatMap((child) =>
+        child
+          .stderr()
+          .split("\n")
+          .filter((line) => / error /.test(line)),
+      ),
     [Symbol.asyncDispose]: async () => {
       await Promise.all(places.map((_, place) => kill(place)));
     },

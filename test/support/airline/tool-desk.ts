@@ -47,7 +47,11 @@ export async function openToolDesk(options: {
     const known = account.byKey.get(key);
     const call = known ?? account.calls[account.byKey.size];
     assert.ok(call, "there was no further call");
-    assert.deepEqual({ tool, input }, { tool: call.tool, input: inputOf(call) }, `call ${account.byKey.size}, key ${key}`);
+    assert.deepEqual(
+      { tool, input },
+      { tool: call.tool, input: inputOf(call) },
+      `call ${account.byKey.size}, key ${key}`,
+    );
     if (known === undefined) {
       account.byKey.set(key, call);
       effects.get(agent)?.push(tool);
