@@ -203,7 +203,10 @@ function startWorker(parts: WorkerParts): Worker | undefined {
   const defaultRoute = settings.defaultRoute.length > 0 ? settings.defaultRoute : ["rules/default"];
   const open: OpenProgram = async (task) => {
     const agent = agents.get(task.agent);
-    assert(agent !== undefined, `Task ${task.id} of agent "${task.agent}" was claimed by a process that does not host it.`);
+    assert(
+      agent !== undefined,
+      `Task ${task.id} of agent "${task.agent}" was claimed by a process that does not host it.`,
+    );
     const history = await conversations.before(task);
     return openProgram(agentProgram({ deps: { ...parts, defaultRoute }, agent, task, history }));
   };

@@ -16,4 +16,10 @@ export {
   UnavailableError,
   type Retry,
 } from "./platform/errors.ts";
-export { defineTool, UncertainOutcomeError, type Tool, type ToolContext, type ToolOptions } from "./tools/define-tool.ts";
+export {
+  defineTool,
+  UncertainOutcomeError,
+  type Tool,
+  type ToolContext,
+  type ToolOptions,
+} from "./tools/define-tool.ts";

@@ -8,6 +8,7 @@ import type { Delta } from "../agent/conversation.ts";
 import type { Entry } from "../agent/journal.ts";
 import type { Hub } from "../events/hub.ts";
 import { NewsQueue } from "../events/news-queue.ts";
+import { createSignal } from "../platform/abort.ts";
 import type { Clock } from "../platform/clock.ts";
 import { NotFoundError } from "../platform/errors.ts";
 import type { Store } from "../store/store.ts";
@@ -106,25 +107,26 @@ export async function awaitEnd(
   deps: WatchDeps,
   { waitMs, signal, ...address }: TaskAddress & { waitMs: number; signal: AbortSignal },
 ): Promise<TaskRow> {
-  const queue = new NewsQueue({ ...deps, taskId: address.taskId });
-  const giveUpAt = deps.clock.monotonic() + waitMs;
+  const { clock, hub, pollMs } = deps;
+  const giveUpAt = clock.monotonic() + waitMs;
+  const changed = createSignal();
+  const stopListening = hub.onTask(address.taskId, ({ type }) => {
+    if (type === "changed") changed.set();
+  });
   const wait = async (): Promise<void> => {
-    const until = Math.min(giveUpAt, deps.clock.monotonic() + deps.pollMs * patience);
-    // What comes meanwhile is no end, and must not put off the end of the wait.
-    for (let leftMs = until - deps.clock.monotonic(); leftMs > 0; leftMs = until - deps.clock.monotonic()) {
-      const news = await queue.take(leftMs, signal);
-      if (news.type !== "delta" && news.type !== "entries") return;
-    }
+    const cancelTimer = clock.timer(Math.min(giveUpAt - clock.monotonic(), pollMs * patience), changed.set);
+    await changed.wait(signal);
+    cancelTimer();
   };
   try {
     if (deps.runsHere(address.taskId)) await wait();
     for (;;) {
       const row = await findTask(deps, address);
-      if (hasEnded(row) || giveUpAt <= deps.clock.monotonic() || signal.aborted) return row;
+      if (hasEnded(row) || giveUpAt <= clock.monotonic() || signal.aborted) return row;
       await wait();
     }
   } finally {
-    queue.close();
+    stopListening();
   }
 }
 

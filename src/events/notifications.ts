@@ -2,6 +2,7 @@
  * Carries hints between processes over Postgres NOTIFY. They are sent after what they speak of has committed, many in one
  * statement, on nobody's critical path; a lost one costs latency and nothing else.
  */
+import { isObject } from "../agent/json.ts";
 import { createBackground } from "../platform/background.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { Database } from "../store/database.ts";
@@ -70,6 +71,25 @@ function pack(hints: readonly Hint[], process: string): string[] {
 function unpack(payload: string, ownProcess: string): Hint[] {
   // Every process hears its own words again, which are most of what it hears: those are not worth parsing.
   if (payload.startsWith(`{"process":"${ownProcess}"`)) return [];
-  const { hints }: { hints?: Hint[] } = JSON.parse(payload);
-  return hints ?? [];
+  const message = parse(payload);
+  const hints = isObject(message) && Array.isArray(message["hints"]) ? message["hints"] : [];
+  return hints.flatMap((hint) => toHint(hint) ?? []);
+}
+
+/** Whoever may connect may shout on the channel, and another release may say what this one does not know. */
+function parse(payload: string): unknown {
+  try {
+    return JSON.parse(payload);
+  } catch {
+    return undefined;
+  }
+}
+
+function toHint(value: unknown): Hint | undefined {
+  if (!isObject(value)) return undefined;
+  const { type, taskId, by } = value;
+  if (type === "work") return { type };
+  if (type === "changed" && typeof taskId === "string") return { type, taskId };
+  if (type === "cancel" && typeof taskId === "string" && typeof by === "string") return { type, taskId, by };
+  return undefined;
 }

@@ -13,6 +13,7 @@ export interface ErrorDetails {
   readonly path?: string;
 }
 
+/** The base of every error there is; see the head of this file. */
 export class HoldfastError extends Error {
   readonly code: string;
   readonly retry: Retry;

@@ -89,6 +89,10 @@ const formatNames = Object.keys(formats) as FormatName[];
 const unfinished: MockReply = { text: "This reply does not come to its end.", chunkChars: 6 };
 const eventStream = { "content-type": "text/event-stream", "cache-control": "no-cache" };
 
+/**
+ * Starts a server that speaks the wire formats of real providers and answers by a script, faults included. Point a provider
+ * package at its `url`; it closes every connection, hanging ones too, with `close`.
+ */
 export async function startMockProvider(options: MockProviderOptions): Promise<MockProvider> {
   const requests: MockRequest[] = [];
   const clock = options.clock ?? systemClock;

@@ -41,6 +41,10 @@ export interface ScriptedGateway extends ModelGateway {
   readonly requests: readonly ModelRequest[];
 }
 
+/**
+ * A model in the process that answers by a script, for tests of an agent with no HTTP at all: pass it to `createHoldfast` as
+ * `parts.gateway`.
+ */
 export function scriptedGateway(script: GatewayScript): ScriptedGateway {
   const requests: ModelRequest[] = [];
   return {

@@ -4,7 +4,7 @@
  * The journal holds a call's input as JSON, as the model or a human gave it; what the schema makes of it (defaults,
  * transforms to values that are no JSON) exists only between `parse` and `run`, so every run parses again.
  */
-import type { AssistantPart, ToolOutcome } from "../agent/conversation.ts";
+import type { AssistantPart, ToolOutcome, ToolSpec } from "../agent/conversation.ts";
 import type { PlannedCall } from "../agent/journal.ts";
 import type { Json } from "../agent/json.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -33,19 +33,23 @@ export function createToolRunner(options: ToolRunnerOptions): ToolRunner {
     maxBytes: options.maxBytes ?? defaultLimits.maxBytes,
   };
 
+  // An agent's list of references is one array for its whole life.
+  const known = new WeakMap<readonly string[], Offer>();
+  const offerTo = (references: readonly string[]): Offer => {
+    const offer = known.get(references) ?? offered(catalogue, references);
+    known.set(references, offer);
+    return offer;
+  };
+
   return {
     specs(references) {
-      const { tools, faults } = offered(catalogue, references);
+      const { specs, faults } = offerTo(references);
       if (faults[0] !== undefined) throw faults[0];
-      return [...tools.values()].map(({ name, description, input }) => ({
-        name,
-        description,
-        inputSchema: input.jsonSchema,
-      }));
+      return specs;
     },
 
     plan(references, parts) {
-      const { tools } = offered(catalogue, references);
+      const { tools } = offerTo(references);
       return parts.filter((part) => part.type === "call").map((call) => planCall(call, tools));
     },
 
@@ -73,11 +77,14 @@ export function createToolRunner(options: ToolRunnerOptions): ToolRunner {
   };
 }
 
-/** The tools an agent may call, by name, and what is wrong with its references. */
-function offered(
-  catalogue: ToolCatalogue,
-  references: readonly string[],
-): { tools: Map<string, Tool>; faults: HoldfastError[] } {
+/** The tools an agent may call, by name and as a model sees them, and what is wrong with its references. */
+interface Offer {
+  readonly tools: ReadonlyMap<string, Tool>;
+  readonly specs: readonly ToolSpec[];
+  readonly faults: readonly HoldfastError[];
+}
+
+function offered(catalogue: ToolCatalogue, references: readonly string[]): Offer {
   const tools = new Map<string, Tool>();
   const faults: HoldfastError[] = [];
   for (const reference of references) {
@@ -91,7 +98,10 @@ function offered(
       faults.push(thrown);
     }
   }
-  return { tools, faults };
+  const specs = [...tools.values()].map(({ name, description, input }) => {
+    return { name, description, inputSchema: input.jsonSchema };
+  });
+  return { tools, specs, faults };
 }
 
 /** What a run without an answer means: null where a `once` tool's effect may have happened. */
