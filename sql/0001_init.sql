@@ -102,7 +102,7 @@ create table approval (
   kind       text not null check (kind in ('tool', 'uncertain', 'limit', 'stutter')),
   call_id    text,
   tool       text,
-  input      jsonb not null,
+  input      json not null,
   input_hash text not null,
   reason     text not null,
   status     text not null default 'pending' check (status in ('pending', 'answered', 'cancelled')),

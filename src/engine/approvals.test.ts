@@ -169,7 +169,7 @@ describe("Questions to humans", () => {
 
   test("a once tool that outlives its timeout is asked about, never repeated by itself", async () => {
     let runs = 0;
-    const tools = [toolOf("send", "once", () => new Promise(() => runs++), { timeoutMs: 5 })];
+    const tools = [toolOf("send", { effect: "once", timeoutMs: 5 }, () => new Promise(() => runs++))];
     await withHoldfast(
       { script: [{ calls: [{ name: "send", input: {} }] }, { text: "Done." }], tools },
       async (holdfast) => {
@@ -214,25 +214,28 @@ describe("Questions to humans", () => {
       assert.deepEqual(
         { status, output, error, stepsUsed },
         {
-          ...{ status: "completed", output: "Looking.", error: "max_steps_reached", stepsUsed: 1 },
+          status: "completed",
+          output: "Looking.",
+          error: "max_steps_reached",
+          stepsUsed: 1,
         },
       );
     });
   });
 
   test("without a human to ask a limit ends the task honestly", async () => {
-    await withHoldfast({ script: searching, tools: [find] }, async ({ submit }) => {
-      const steps = await (await submit({ prompt: "Search", maxSteps: 1 })).result();
+    await withHoldfast({ script: searching, tools: [find] }, async (holdfast) => {
+      const steps = await (await holdfast.submit({ prompt: "Search", maxSteps: 1 })).result();
       assert.deepEqual([steps.status, steps.error, steps.output], ["completed", "max_steps_reached", "Looking."]);
     });
     const dear = () => ({ text: "Dear.", calls: [{ name: "find", input: {} }], costMicros: 600_000 });
-    await withHoldfast({ script: dear, tools: [find] }, async ({ submit }) => {
-      const cost = await (await submit({ prompt: "Search", costBudgetUsd: 1 })).result();
+    await withHoldfast({ script: dear, tools: [find] }, async (holdfast) => {
+      const cost = await (await holdfast.submit({ prompt: "Search", costBudgetUsd: 1 })).result();
       assert.deepEqual([cost.error, cost.costUsd, cost.stepsUsed], ["cost_budget_exceeded", 1.2, 2]);
     });
     const long = () => ({ text: "Long.", calls: [{ name: "find", input: {} }], usage: { input: 300, output: 300 } });
-    await withHoldfast({ script: long, tools: [find] }, async ({ submit }) => {
-      const tokens = await (await submit({ prompt: "Search", tokenBudget: 1_000 })).result();
+    await withHoldfast({ script: long, tools: [find] }, async (holdfast) => {
+      const tokens = await (await holdfast.submit({ prompt: "Search", tokenBudget: 1_000 })).result();
       assert.deepEqual([tokens.error, tokens.tokensUsed], ["token_budget_exceeded", 600]);
     });
   });
@@ -292,10 +295,26 @@ describe("Questions to humans", () => {
     const parts = [{ type: "call" as const, id: "c", tool: "send", input: {} }];
     const turn = { kind: "model" as const, parts, calls: [call], finish: "calls" as const, model: "a/b", usage };
     await store.append({
-      ...{ taskId: task.id, epoch: claimed!.epoch },
+      taskId: task.id,
+      epoch: claimed!.epoch,
       entries: [
-        { ...turn, costMicros: 0, ttftMs: 0, tpotMs: 0, attempts: [], seq: 1, at: 1 },
-        { kind: "intent", callId: "c", tool: "send", key: `${task.id}:1:0`, seq: 2, at: 2 },
+        {
+          ...turn,
+          costMicros: 0,
+          ttftMs: 0,
+          tpotMs: 0,
+          attempts: [],
+          seq: 1,
+          at: 1,
+        },
+        {
+          kind: "intent",
+          callId: "c",
+          tool: "send",
+          key: `${task.id}:1:0`,
+          seq: 2,
+          at: 2,
+        },
       ],
     });
     await store.unregisterWorker(worker);

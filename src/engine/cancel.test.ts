@@ -88,7 +88,7 @@ describe("Cancelling a task", () => {
   });
 
   test("that waits for a human withdraws its questions", async () => {
-    const tools = [toolOf("work", "once", () => "paid", { approval: true })];
+    const tools = [toolOf("work", { effect: "once", approval: true }, () => "paid")];
     await withHoldfast({ script: () => useTool, tools }, async (holdfast) => {
       const task = await holdfast.submit({ prompt: "Pay" });
       const [question] = await questionsOf(holdfast, task.id);

@@ -31,7 +31,7 @@ function echo({ messages }: Request): ScriptedTurn {
   return turns < looks ? { calls: [{ name: "look", input: { turn: turns + 1 } }] } : { text: `re: ${prompt}` };
 }
 
-const tools = [toolOf("look", "read", ({ turn }) => `seen ${String(turn)}`)];
+const tools = [toolOf("look", "read", ({ turn }) => `seen ${JSON.stringify(turn)}`)];
 
 for (const { name, open } of await testDatabases()) {
   describe(`Conversations on ${name}`, () => {
@@ -164,13 +164,16 @@ for (const { name, open } of await testDatabases()) {
 
     test("a session with an open task is not deleted", async () => {
       const script = () => ({ calls: [{ name: "ask", input: {} }] });
-      await withHoldfast({ script, tools: [toolOf("ask", "once", () => 1, { approval: true })] }, async (holdfast) => {
-        const task = await holdfast.submit({ prompt: "Ask", sessionId: `open-${name}` });
-        await questionsOf(holdfast, task.id);
-        await assert.rejects(holdfast.engine.deleteSession(tenant, `open-${name}`), { code: "session_busy" });
-        await task.cancel();
-        await holdfast.engine.deleteSession(tenant, `open-${name}`);
-      });
+      await withHoldfast(
+        { script, tools: [toolOf("ask", { effect: "once", approval: true }, () => 1)] },
+        async (holdfast) => {
+          const task = await holdfast.submit({ prompt: "Ask", sessionId: `open-${name}` });
+          await questionsOf(holdfast, task.id);
+          await assert.rejects(holdfast.engine.deleteSession(tenant, `open-${name}`), { code: "session_busy" });
+          await task.cancel();
+          await holdfast.engine.deleteSession(tenant, `open-${name}`);
+        },
+      );
     });
   });
 
@@ -213,8 +216,12 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual(await journalOf(holdfast, original), before, "the original is as it was");
       const { shown } = await fork(original, { step: 2 });
       assert.deepEqual(shown, [
-        ...["user: a", "assistant: re: a", "user: look 3"],
-        ...[...looked(1), ...looked(2), ...looked(3)],
+        "user: a",
+        "assistant: re: a",
+        "user: look 3",
+        ...looked(1),
+        ...looked(2),
+        ...looked(3),
       ]);
     });
 

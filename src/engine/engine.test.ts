@@ -58,8 +58,15 @@ describe("The engine", () => {
       const { durationMs, ...result } = await task.result();
       assert.ok(durationMs >= 0);
       assert.deepEqual(result, {
-        ...{ taskId: task.id, sessionId: task.id, status: "completed", output: "Found both.", error: null },
-        ...{ stepsUsed: 2, tokensUsed: 30, toolCalls: 2, costUsd: 0.000_012 },
+        taskId: task.id,
+        sessionId: task.id,
+        status: "completed",
+        output: "Found both.",
+        error: null,
+        stepsUsed: 2,
+        tokensUsed: 30,
+        toolCalls: 2,
+        costUsd: 12e-6,
       });
       assert.deepEqual(await kindsOf(holdfast, task.id), ["model", "tool", "tool", "model", "end"]);
       assert.deepEqual(shownTo(holdfast, 2), [
@@ -105,7 +112,7 @@ describe("The engine", () => {
       toolOf("throws", "read", () => {
         throw new Error("no such order");
       }),
-      toolOf("hangs", "read", () => new Promise(() => {}), { timeoutMs: 5 }),
+      toolOf("hangs", { effect: "read", timeoutMs: 5 }, () => new Promise(() => {})),
       toolOf("nonsense", "idempotent", () => circular),
       toolOf("fails", "once", () => Promise.reject(new Error("card refused"))),
     ];
@@ -139,7 +146,7 @@ describe("The engine", () => {
   test("text that PostgreSQL refuses, in an answer, an argument or a result, breaks nothing", async () => {
     const bad = "a\0b\ud800";
     const script = [{ text: bad, calls: [{ name: "ask", input: { bad } }] }, { text: `${bad}!` }];
-    const tools = [toolOf("ask", "once", () => bad, { approval: true })];
+    const tools = [toolOf("ask", { effect: "once", approval: true }, () => bad)];
     await withHoldfast({ script, tools }, async (holdfast) => {
       const task = await holdfast.submit({ prompt: "Say it" });
       const [question] = await until(async () => {
@@ -155,7 +162,7 @@ describe("The engine", () => {
     await withHoldfast({ script: () => ({ text: "Hi." }) }, async ({ engine, agent }) => {
       const request = { prompt: "Hello", agent, idempotencyKey: `key of ${agent}`, metadata: { b: 1, a: 2 } };
       const [first, second] = await Promise.all([engine.submit(tenant, request), engine.submit(tenant, request)]);
-      assert.deepEqual([first.created, second.created].sort(), [false, true]);
+      assert.notEqual(first.created, second.created);
       assert.equal(first.task.taskId, second.task.taskId);
       const reordered = await engine.submit(tenant, { ...request, metadata: { a: 2, b: 1 } });
       assert.equal(reordered.task.taskId, first.task.taskId);

@@ -181,7 +181,11 @@ for (const { name, open } of await testDatabases()) {
         const what = `call ${failing} failed ${outage} it took effect`;
         assert.deepEqual([result.status, result.output], ["completed", "Done."], what);
         const journal = await until(() => journalOf(holdfast, task.id).catch(() => undefined));
-        assert.deepEqual(journal.map(({ seq, kind }) => `${seq} ${kind}`), threeTurnKinds.map((kind, n) => `${n + 1} ${kind}`), what);
+        assert.deepEqual(
+          journal.map(({ seq, kind }) => `${seq} ${kind}`),
+          threeTurnKinds.map((kind, n) => `${n + 1} ${kind}`),
+          what,
+        );
         await holdfast.stop();
       };
       const all = Array.from({ length: calls + 6 }, (_, n) => n + 1);

@@ -43,17 +43,20 @@ for (const { name, open } of await testDatabases()) {
       const { createdAt, ...approval } = (await store.approval(tenant, id))!;
       assert.ok(createdAt > 0);
       assert.deepEqual(approval, {
-        ...{
-          id,
-          taskId: task.id,
-          agent: desk.agent,
-          kind: "tool",
-          callId: "call_2",
-          tool: "refund",
-          input: { amount: 2 },
-        },
-        ...{ inputHash: "hash", reason: "It costs money.", status: "pending", answer: null, answeredBy: null },
-        ...{ answeredAt: null, expiresAt: null },
+        id,
+        taskId: task.id,
+        agent: desk.agent,
+        kind: "tool",
+        callId: "call_2",
+        tool: "refund",
+        input: { amount: 2 },
+        inputHash: "hash",
+        reason: "It costs money.",
+        status: "pending",
+        answer: null,
+        answeredBy: null,
+        answeredAt: null,
+        expiresAt: null,
       });
       assert.deepEqual(await store.reap(), [], "nobody's death can take it");
     });
@@ -305,7 +308,12 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual(
         { status, position, deadLetter, error, output, finishedAt },
         {
-          ...{ status: "pending", position: 3, deadLetter: false, error: null, output: null, finishedAt: null },
+          status: "pending",
+          position: 3,
+          deadLetter: false,
+          error: null,
+          output: null,
+          finishedAt: null,
         },
       );
       assert.deepEqual([await desk.isHead(next), await desk.isHead(failed)], [true, false]);

@@ -26,15 +26,14 @@ for (const { name, open } of await testDatabases()) {
     test("an end writes the last entries and the result together", async () => {
       const { id: taskId, sessionId, epoch, tenant } = await desk.held();
       const result = {
-        ...{
-          output: "Done.",
-          stepsUsed: 3,
-          tokensUsed: 45,
-          toolCalls: 2,
-          costMicros: 1_234,
-          status: "failed" as const,
-        },
-        ...{ error: "model_auth", errorMessage: "No key." },
+        output: "Done.",
+        stepsUsed: 3,
+        tokensUsed: 45,
+        toolCalls: 2,
+        costMicros: 1234,
+        status: "failed" as const,
+        error: "model_auth",
+        errorMessage: "No key.",
       };
       const entries = [entryOf(1), entryOf(2)];
       assert.deepEqual(await store.finish({ taskId, sessionId, epoch, tenant, entries, result }), {

@@ -6,15 +6,15 @@
  */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { after, describe, test, type TestContext } from "node:test";
 import type { OpenApi } from "../support/documented-answers.ts";
 import { cleanEnvironment, linkPackages } from "../support/command.ts";
 import { anchorsOf, firstColumnCodes, linksOf, pageAt, pages, type Page } from "../support/documentation.ts";
 import { thrownCodes } from "../support/error-codes.ts";
-import { openExampleShell } from "../support/example-shell.ts";
+import { openExampleShell, type ExampleShell } from "../support/example-shell.ts";
 import { repositoryRoot } from "../support/source-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-docs-"));
@@ -24,7 +24,9 @@ const isDocumentation = ({ path }: Page): boolean => path.startsWith("docs/") &&
 
 describe("Every page", () => {
   test("says in its first line which question it answers", () => {
-    const silent = pages.filter((page) => isDocumentation(page) && !/^# .+\n\nThis page answers: .+\?\n/.test(page.text));
+    const silent = pages.filter(
+      (page) => isDocumentation(page) && !/^# .+\n\nThis page answers: .+\?\n/.test(page.text),
+    );
     assert.deepEqual(pathsOf(silent), []);
   });
 
@@ -39,14 +41,19 @@ describe("Every page", () => {
 
   test("is listed in the table of contents", () => {
     const listed = linksOf(pageAt("docs/README.md")).map(({ path }) => path);
-    const lost = pages.filter((page) => isDocumentation(page) && page.path !== "docs/README.md" && !listed.includes(page.path));
+    const lost = pages.filter(
+      (page) => isDocumentation(page) && page.path !== "docs/README.md" && !listed.includes(page.path),
+    );
     assert.deepEqual(pathsOf(lost), []);
   });
 
   test("says of each block of code that is not executed why not", () => {
     const mute = pages.flatMap(({ path, blocks }) =>
       blocks
-        .filter(({ language, note }) => ["sh", "ts"].includes(language) && !/^(no-(run|check): \S.*|file=[\w.-]+)?$/.test(note))
+        .filter(
+          ({ language, note }) =>
+            ["sh", "ts"].includes(language) && !/^(no-(run|check): \S.*|file=[\w.-]+)?$/.test(note),
+        )
         .map(({ line, note }) => `${path}:${line} ${note}`),
     );
     assert.deepEqual(mute, []);
@@ -67,16 +74,13 @@ describe("What is to be typed", () => {
   assert.ok(withShell.length > 5);
   // The README and the first page each begin with nothing.
   for (const visit of [["README.md"], withShell.map(({ path }) => path).filter((path) => path !== "README.md")]) {
-    test(`works as it stands: ${visit.join(", ")}`, async (t) => {
+    test(`works as it stands: ${visit.join(", ")}`, { timeout: 120_000 }, async (t) => {
       const place = mkdtempSync(join(folder, "shell-"));
       const shell = await openExampleShell(place);
       try {
-        for (const path of visit) {
-          for (const { line, code } of shellBlocks(pageAt(path))) await t.test(`${path}:${line}`, async () => void (await shell.run(code)));
-        }
-        if (visit.includes("docs/start.md")) checkStart(place);
-        const { paths } = (await (await fetch(`${shell.url()}/openapi.json`)).json()) as OpenApi;
-        if (visit.includes("docs/reference/http.md")) checkPaths(paths);
+        for (const path of visit) await t.test(path, (context) => typeIn(pageAt(path), { shell, t: context }));
+        if (visit.includes("docs/start.md")) assert.ok(existsSync(join(place, "my-agent/holdfast.config.ts")));
+        if (visit.includes("docs/reference/http.md")) await checkPaths(shell.url());
       } finally {
         await shell.close();
       }
@@ -88,51 +92,44 @@ function shellBlocks({ blocks }: Page) {
   return blocks.filter(({ language, note }) => language === "sh" && note === "");
 }
 
-/** The first page leaves a project behind. */
-function checkStart(place: string): void {
-  assert.ok(existsSync(join(place, "my-agent/holdfast.config.ts")));
-}
-
-function checkPaths(paths: OpenApi["paths"]): void {
-  const { text } = pageAt("docs/reference/http.md");
-  const operations = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
-  assert.deepEqual(operations.filter((operation) => !text.includes(`\`${operation}\``)), []);
-  const described = [...text.matchAll(/`((?:GET|POST|DELETE|PUT) \/[^`]*)`/g)].map(([, operation = ""]) => operation);
-  assert.deepEqual(described.filter((operation) => !operations.includes(operation)), []);
-}
-
-describe("What is to be written", () => {
-  const project = join(folder, "written");
-  const testFiles: string[] = [];
-  mkdirSync(project);
-  linkPackages(project);
-  mkdirSync(join(project, "node_modules/@types"));
-  symlinkSync(join(repositoryRoot, "node_modules/@types/node"), join(project, "node_modules/@types/node"));
-  for (const [index, { path, blocks }] of pages.entries()) {
-    const snippets = blocks.filter(({ language, note }) => language === "ts" && !note.startsWith("no-check"));
-    if (snippets.length === 0) continue;
-    const directory = join(project, `${index}-${path.replaceAll(/\W+/g, "-")}`);
-    mkdirSync(directory);
-    writeFileSync(join(directory, "holdfast.config.ts"), anyConfig);
-    for (const { note, line, code } of snippets) {
-      const file = join(directory, note === "" ? `line-${line}.ts` : note.replace("file=", ""));
-      writeFileSync(file, code);
-      if (file.endsWith(".test.ts")) testFiles.push(file);
-    }
+async function typeIn(page: Page, { shell, t }: { shell: ExampleShell; t: TestContext }): Promise<void> {
+  let printed = "";
+  for (const { line, code } of shellBlocks(page)) {
+    await t.test(`line ${line}`, async () => {
+      printed += await shell.run(code);
+    });
   }
-  writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
-  writeFileSync(join(project, "elided.d.ts"), elided);
-  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["."] }));
+  for (const told of whatIsTold[page.path] ?? []) assert.ok(told.test(printed), `It does not print ${told}.`);
+}
 
-  test("compiles", async () => {
-    await node([join(repositoryRoot, "node_modules/typescript/bin/tsc"), "--project", project]);
-  });
+/** What the text of a page says that its commands print. */
+const whatIsTold: Readonly<Record<string, readonly RegExp[]>> = {
+  "README.md": [/"status":"waiting"/, /"decision":"approve"/, /✓ refund/],
+  "docs/start.md": [
+    /"status":"waiting"/,
+    /asks a human[^]*answered by operator: approved[^]*begins refund[^]*✓ refund[^]*completed/,
+  ],
+  "docs/guides/approvals.md": [/"answered_by":"ana"/],
+  "docs/guides/stream.md": [/\nevent: result\n/],
+  "docs/reference/http.md": [/"status":"ready"/, /"error":"model_auth"/],
+};
 
-  test("passes, where it is a test", async () => {
-    assert.ok(testFiles.length >= 3);
-    await node([...process.execArgv, "--test", ...testFiles]);
-  });
-});
+async function checkPaths(url: string): Promise<void> {
+  const { paths } = (await (await fetch(`${url}/openapi.json`)).json()) as OpenApi;
+  const { text } = pageAt("docs/reference/http.md");
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  assert.deepEqual(
+    operations.filter((operation) => !text.includes(`\`${operation}\``)),
+    [],
+  );
+  const described = [...text.matchAll(/`((?:GET|POST|DELETE|PUT) \/[^`]*)`/g)].map(([, operation = ""]) => operation);
+  assert.deepEqual(
+    described.filter((operation) => !operations.includes(operation)),
+    [],
+  );
+}
 
 /** What the examples leave to the reader. */
 const elided = `
@@ -162,6 +159,37 @@ const compilerOptions = {
   customConditions: ["holdfast-source"],
 };
 
+describe("What is to be written", () => {
+  const project = join(folder, "written");
+  const testFiles: string[] = [];
+  mkdirSync(project);
+  linkPackages(project);
+  for (const [index, { path, blocks }] of pages.entries()) {
+    const snippets = blocks.filter(({ language, note }) => language === "ts" && !note.startsWith("no-check"));
+    if (snippets.length === 0) continue;
+    const directory = join(project, `${index}-${path.replaceAll(/\W+/g, "-")}`);
+    mkdirSync(directory);
+    writeFileSync(join(directory, "holdfast.config.ts"), anyConfig);
+    for (const { note, line, code } of snippets) {
+      const file = join(directory, note === "" ? `line-${line}.ts` : note.replace("file=", ""));
+      writeFileSync(file, code);
+      if (file.endsWith(".test.ts")) testFiles.push(file);
+    }
+  }
+  writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }));
+  writeFileSync(join(project, "elided.d.ts"), elided);
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["."] }));
+
+  test("compiles", async () => {
+    await node([join(repositoryRoot, "node_modules/typescript/bin/tsc"), "--project", project]);
+  });
+
+  test("passes, where it is a test", async () => {
+    assert.ok(testFiles.length >= 3);
+    await node([...process.execArgv, "--test", "--test-isolation=none", ...testFiles]);
+  });
+});
+
 function node(args: readonly string[]): Promise<void> {
   const options = { env: cleanEnvironment(), timeout: 60_000 };
   return new Promise((resolve, reject) => {
@@ -188,7 +216,10 @@ describe("A page that lists", () => {
   test("variables has every variable of the settings, and no other", () => {
     const source = readFileSync(join(repositoryRoot, "src/platform/settings.ts"), "utf8");
     const plain = [...source.matchAll(/read\("([A-Z_]+)"\)/g)].map(([, name = ""]) => name);
-    const endpoints = [...source.matchAll(/endpoint\("([A-Z_]+)"\)/g)].flatMap(([, name]) => [`${name}_API_KEY`, `${name}_BASE_URL`]);
+    const endpoints = [...source.matchAll(/endpoint\("([A-Z_]+)"\)/g)].flatMap(([, name]) => [
+      `${name}_API_KEY`,
+      `${name}_BASE_URL`,
+    ]);
     const listed = listedIn("docs/reference/configuration.md").filter((name) => /^[A-Z_]+$/.test(name));
     assert.deepEqual(listed, [...plain, ...endpoints].toSorted());
   });
@@ -196,12 +227,19 @@ describe("A page that lists", () => {
   test("entries has every kind of entry with all its fields, and no other", () => {
     const { text } = pageAt("docs/reference/journal.md");
     const source = readFileSync(join(repositoryRoot, "src/client/wire.ts"), "utf8");
-    const kinds = [...source.matchAll(/kind: "(\w+)"([^]*?)(?:\n}|}\n)/g)];
+    const kinds = [
+      ...source.matchAll(/\| \{ kind: "(\w+)"(.*)\}/g),
+      ...source.matchAll(/^ {2}kind: "(\w+)"([^]*?)^\}/gm),
+    ];
     assert.ok(kinds.length >= 8);
     for (const [, kind = "", rest = ""] of kinds) {
       const section = new RegExp(`^## ${kind}\n([\\s\\S]*?)(?=^## )`, "m").exec(text)?.[1] ?? "";
       const fields = [...rest.matchAll(/;\s*(\w+)\??:/g)].map(([, field = ""]) => field);
-      assert.deepEqual(fields.filter((field) => !section.includes(field)), [], kind);
+      assert.deepEqual(
+        fields.filter((field) => !section.includes(field)),
+        [],
+        kind,
+      );
     }
     const described = [...text.matchAll(/^## ([a-z]+)$/gm)].map(([, kind = ""]) => kind);
     assert.deepEqual(described.toSorted(), kinds.map(([, kind = ""]) => kind).toSorted());

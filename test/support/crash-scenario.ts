@@ -6,6 +6,7 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import type { Message } from "../../src/agent/conversation.ts";
 import type { Answer, Entry } from "../../src/agent/journal.ts";
 import { createHoldfast, defineAgent, defineConfig, defineTool, type Holdfast } from "../../src/index.ts";
+import type { Role } from "../../src/holdfast.ts";
 import { readSettings } from "../../src/platform/settings.ts";
 import type { Database } from "../../src/store/database.ts";
 import type { ApprovalRow } from "../../src/store/reads.ts";
@@ -47,18 +48,22 @@ export const turnsOf: Record<string, readonly ScriptedTurn[]> = {
     { calls: [{ id: "pay", name: "pay", input: { call: "pay", approve: true } }] },
     { text: "First is done." },
   ],
-  second: [{ calls: [{ id: "send", name: "pay", input: { call: "send", approve: false } }] }, { text: "Second is done." }],
+  second: [
+    { calls: [{ id: "send", name: "pay", input: { call: "send", approve: false } }] },
+    { text: "Second is done." },
+  ],
 };
 
 export interface ScenarioOptions {
   readonly database: Database;
   readonly log: Log;
   readonly reach: Reach;
-  readonly agent: string;
   readonly leaseMs: number;
+  /** Default: all. */
+  readonly roles?: readonly Role[];
 }
 
-export async function startScenario({ database, log, reach, agent, leaseMs }: ScenarioOptions): Promise<Holdfast> {
+export async function startScenario({ database, log, reach, leaseMs, ...options }: ScenarioOptions): Promise<Holdfast> {
   const effect = async (tool: string, { call }: { call: string }, key: string): Promise<{ done: string }> => {
     await reach(`effect ${call}: before`);
     log.write({ type: "effect", tool, call, key });
@@ -77,13 +82,14 @@ export async function startScenario({ database, log, reach, agent, leaseMs }: Sc
       name,
       effect: name === "look" ? "read" : name === "note" ? "idempotent" : "once",
       approval: ({ approve }) => approve === true,
-      run: (given, { idempotencyKey }) => effect(name, { call: String(given["call"]) }, idempotencyKey),
+      run: (given, { idempotencyKey }) => effect(name, given as { call: string }, idempotencyKey),
     }),
   );
   const gateway = scriptedGateway(({ messages }) => nextTurn(messages));
   const settings = readSettings({});
-  const agents = [defineAgent({ name: agent, instructions: "Do it.", tools: tools.map(({ name }) => name) })];
+  const agents = [defineAgent({ name: "worker", instructions: "Do it.", tools: tools.map(({ name }) => name) })];
   return createHoldfast(defineConfig({ agents, tools }), {
+    ...options,
     settings,
     parts: { database, gateway, log: silentLogger },
     tuning: { leaseMs, pollMs: 50 },
@@ -94,6 +100,13 @@ export async function startScenario({ database, log, reach, agent, leaseMs }: Sc
 export async function playRound(holdfast: Holdfast, round: string, log: Log): Promise<void> {
   const ended = new AbortController();
   const human = answerQuestions(holdfast, log, ended.signal);
+  await workThrough(holdfast, round, log);
+  ended.abort();
+  await human;
+}
+
+/** Submits the two tasks of a round, or finds them, and stays until they have ended. */
+export async function workThrough(holdfast: Holdfast, round: string, log: Log): Promise<void> {
   const handles = [];
   for (const prompt of ["first", "second"]) {
     const name = `${round}/${prompt}`;
@@ -109,16 +122,13 @@ export async function playRound(holdfast: Holdfast, round: string, log: Log): Pr
       }
     }),
   );
-  ended.abort();
-  await human;
 }
 
 /** A human who tells the truth: what happened is in the file. */
-async function answerQuestions({ engine }: Holdfast, log: Log, ended: AbortSignal): Promise<void> {
+export async function answerQuestions({ engine }: Holdfast, log: Log, ended: AbortSignal): Promise<void> {
   const tenant = "default";
   while (!ended.aborted) {
     for (const approval of await engine.approvals.list({ tenant, status: "pending", limit: 100 })) {
-      if (!engine.agents.has(approval.agent)) continue;
       const answer = await truth(engine, approval, log);
       await engine.approvals.answer(tenant, approval.id, { answer, by: "ann" });
       log.write({ type: "answered", approvalId: approval.id, answer });

@@ -44,9 +44,11 @@ export function pageAt(path: string): Page {
 }
 
 function blocksOf(text: string): CodeBlock[] {
-  return [...text.matchAll(/^```(\w+)[ \t]*(.*)\n([\s\S]*?)^```$/gm)].map(({ 1: language = "", 2: note = "", 3: code = "", index }) => {
-    return { language, note, line: text.slice(0, index).split("\n").length + 1, code };
-  });
+  return [...text.matchAll(/^```(\w+)[ \t]*(.*)\n([\s\S]*?)^```$/gm)].map(
+    ({ 1: language = "", 2: note = "", 3: code = "", index }) => {
+      return { language, note, line: text.slice(0, index).split("\n").length + 1, code };
+    },
+  );
 }
 
 /** The links of a page to other files of the repository, and into itself. */
@@ -72,7 +74,9 @@ export function anchorsOf(text: string): string[] {
 
 /** What stands in the first column of the page's tables between backquotes. */
 export function firstColumnCodes(text: string): string[] {
-  return [...text.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code));
+  return [...text.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = ""]) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code),
+  );
 }
 
 function withoutCode(text: string): string {

@@ -48,7 +48,10 @@ export async function openExampleShell(folder: string): Promise<ExampleShell> {
         if (part === "npm start") await start();
         else {
           if (server === undefined) await start();
-          printed += await runInBash(replaced(part, { url: url(), data, folder }), { ...(await idsOf(url())), HOLDFAST_URL: url() });
+          printed += await runInBash(replaced(part, { url: url(), data, folder }), {
+            ...(await idsOf(url())),
+            HOLDFAST_URL: url(),
+          });
         }
       }
       return printed;
@@ -62,7 +65,9 @@ export async function openExampleShell(folder: string): Promise<ExampleShell> {
 
 /** What `npm start` runs, without Node's own flags: those are this process's, too. */
 function startArguments(): string[] {
-  const { scripts } = JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")) as { scripts: { start: string } };
+  const { scripts } = JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")) as {
+    scripts: { start: string };
+  };
   const words = scripts.start.split(" ");
   return words.slice(words.indexOf("src/cli/main.ts") + 1);
 }
@@ -88,7 +93,10 @@ function replaced(script: string, { url, data, folder }: { url: string; data: st
 async function idsOf(url: string): Promise<Record<string, string>> {
   const client = createClient({ baseUrl: url });
   const isQuiet = async (): Promise<boolean> => {
-    const [pending, running] = await Promise.all([client.tasks({ status: "pending" }), client.tasks({ status: "running" })]);
+    const [pending, running] = await Promise.all([
+      client.tasks({ status: "pending" }),
+      client.tasks({ status: "running" }),
+    ]);
     return pending.items.length === 0 && running.items.length === 0;
   };
   while (!(await isQuiet()));

@@ -5,7 +5,10 @@ import { StoreError } from "../../src/store/store-error.ts";
 export type Outage = "before" | "after" | null;
 
 /** @param outageOf asked for the n-th call, from 1 */
-export function failingDatabase(database: Database, outageOf: (call: number) => Outage): Database & { calls(): number } {
+export function failingDatabase(
+  database: Database,
+  outageOf: (call: number) => Outage,
+): Database & { calls(): number } {
   let calls = 0;
   const through = async <Result>(run: () => Promise<Result>): Promise<Result> => {
     const outage = outageOf(++calls);

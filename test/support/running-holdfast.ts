@@ -43,7 +43,10 @@ export interface Running extends Holdfast {
 let agents = 0;
 
 /** Starts one on a database that outlives it. Unless it is given, its agent is its own, so that no other runs its tasks. */
-export async function startHoldfast(database: Database, { script, tools = [], agent, config, options }: Start): Promise<Running> {
+export async function startHoldfast(
+  database: Database,
+  { script, tools = [], agent, config, options }: Start,
+): Promise<Running> {
   const gateway = scriptedGateway(script);
   const name = agent?.name ?? `agent-${++agents}`;
   const references = tools.map((tool) => tool.name);
@@ -63,10 +66,16 @@ export function borrowed(database: Database): Database {
 
 type Run = (input: { [key: string]: Json }, context: ToolContext) => unknown;
 
+interface ToolTraits {
+  readonly effect: "read" | "idempotent" | "once";
+  readonly approval?: boolean;
+  readonly timeoutMs?: number;
+}
+
 /** A tool that takes any object. */
-export function toolOf(name: string, effect: "read" | "idempotent" | "once", run: Run, more: { approval?: boolean; timeoutMs?: number } = {}): AnyTool {
-  const input = { type: "object" };
-  return defineTool({ name, version: "1.0.0", description: `Does ${name}.`, effect, input, run, ...more });
+export function toolOf(name: string, traits: ToolTraits["effect"] | ToolTraits, run: Run): AnyTool {
+  const given = typeof traits === "string" ? { effect: traits } : traits;
+  return defineTool({ name, version: "1.0.0", description: `Does ${name}.`, input: { type: "object" }, run, ...given });
 }
 
 export async function journalOf({ engine }: Holdfast, taskId: string): Promise<Entry[]> {
@@ -78,8 +87,10 @@ export async function kindsOf(holdfast: Holdfast, taskId: string): Promise<strin
 }
 
 /** Resolves when the condition holds; looks again whenever the event loop has had a turn. */
-export async function until<Found>(look: () => Promise<Found | false | undefined> | Found | false | undefined): Promise<Found> {
-  for (const giveUpAt = Date.now() + 20_000; Date.now() < giveUpAt; ) {
+export async function until<Found>(
+  look: () => Promise<Found | false | undefined> | Found | false | undefined,
+): Promise<Found> {
+  for (const giveUpAt = Date.now() + 20_000; Date.now() < giveUpAt;) {
     const found = await look();
     if (found !== false && found !== undefined) return found;
     await new Promise(setImmediate);
@@ -99,7 +110,8 @@ export async function questionsOf({ engine }: Holdfast, taskId: string): Promise
 export function shownTo({ gateway }: Running, call: number): string[] {
   return (gateway.requests[call - 1]?.messages ?? []).map((message) => {
     if (message.role === "user") return `user: ${message.text}`;
-    if (message.role === "tool") return `${message.tool}: ${message.outcome.ok ? JSON.stringify(message.outcome.output) : message.outcome.code}`;
+    if (message.role === "tool")
+      return `${message.tool}: ${message.outcome.ok ? JSON.stringify(message.outcome.output) : message.outcome.code}`;
     return `assistant: ${message.parts.map((part) => (part.type === "call" ? `${part.tool}(${JSON.stringify(part.input)})` : part.text)).join(" ")}`;
   });
 }

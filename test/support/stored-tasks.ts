@@ -95,7 +95,9 @@ export function openDesk(store: Store) {
   };
 
   const expire = (workerId: string) =>
-    store.database.query(sql("update worker set expires_at = holdfast_now() - interval '1 ms' where id = $1", workerId));
+    store.database.query(
+      sql("update worker set expires_at = holdfast_now() - interval '1 ms' where id = $1", workerId),
+    );
 
   return {
     agent,

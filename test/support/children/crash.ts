@@ -17,7 +17,6 @@ export interface Orders {
   /** A data directory, or the URL of a server. */
   readonly store: string;
   readonly log: string;
-  readonly agent: string;
   readonly leaseMs: number;
   /** The rounds that other processes began: they are brought to an end first. */
   readonly unfinished: readonly string[];
@@ -45,14 +44,17 @@ async function reach(point: string): Promise<void> {
 async function openStore(): Promise<Database> {
   if (orders.store.startsWith("postgres")) return openPostgres({ url: orders.store });
   // The snapshot is large: it is read for a new directory only.
-  return openPglite({ dataDir: orders.store, ...(!existsSync(orders.store) && { snapshot: await migratedSnapshot() }) });
+  return openPglite({
+    dataDir: orders.store,
+    ...(!existsSync(orders.store) && { snapshot: await migratedSnapshot() }),
+  });
 }
 
 const database = await openStore();
 await migrate(database);
 const log = openLog(orders.log);
-const { agent, leaseMs } = orders;
-const holdfast = await startScenario({ database: reportWrites(database, reach), log, reach, agent, leaseMs });
+const { leaseMs } = orders;
+const holdfast = await startScenario({ database: reportWrites(database, reach), log, reach, leaseMs });
 for (const round of orders.unfinished) await playRound(holdfast, round, log);
 watching = true;
 if (orders.round !== null) await playRound(holdfast, orders.round, log);
