@@ -50,6 +50,8 @@ create table task (
   forked_from     uuid,
   lease_owner     uuid,
   epoch           integer not null default 0,
+  -- How often its worker was lost since the task last came to rest: a task that kills whoever runs it must not go round.
+  takeovers       integer not null default 0,
   cancel_requested_by text,
   wake_at         timestamptz,
   output          text,

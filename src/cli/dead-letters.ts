@@ -18,7 +18,7 @@ export function deadLettersCommand(context: Context): Command {
       summary: "list failed tasks; replay or discard them",
       description:
         "Without an id: lists the tasks that failed and about which nobody has decided. A replay goes on from where the " +
-        "task stopped, or, with --prompt, starts again with other words; effects that happened are not repeated. A " +
+        "task stopped, or, with --prompt, starts again with other words; in the first case no effect is repeated. A " +
         "discarded task stays failed and leaves the list.",
       examples: [
         ["dead-letters", "what failed, and why"],

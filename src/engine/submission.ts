@@ -49,7 +49,8 @@ export async function submitTask(
     throw error;
   });
   const claimed = submitted.created && submitted.claimed;
-  if (claimed) reservation?.launch({ ...task, ...submitted, epoch: 1, isNew: true, cancelRequestedBy: null });
+  if (claimed)
+    reservation?.launch({ ...task, ...submitted, epoch: 1, takeovers: 0, isNew: true, cancelRequestedBy: null });
   else reservation?.cancel();
   if (!submitted.created) {
     if (submitted.requestHash === requestHash) {

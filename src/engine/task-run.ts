@@ -33,7 +33,7 @@ export interface RetryPolicy {
   readonly mostMs: number;
 }
 
-export const defaultRetries: RetryPolicy = { attempts: 8, baseMs: 1_000, mostMs: 300_000 };
+export const defaultRetries: RetryPolicy = { attempts: 20, baseMs: 1_000, mostMs: 300_000 };
 
 /** Why `cancelled` aborts when somebody asked for it. */
 export class TaskCancelled extends HoldfastError {

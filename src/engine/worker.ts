@@ -54,6 +54,8 @@ export interface WorkerSettings {
   readonly info: JsonObject;
 }
 
+/** A task that has lost so many workers without coming to rest is not given another. */
+const mostTakeovers = 25;
 /** More tasks are claimed by the next statement: bounds the time its locks are held. */
 const mostPerClaim = 200;
 /** A task whose run broke for no reason of its own is left alone for a while, so that it cannot break in a hot loop. */
@@ -90,6 +92,8 @@ export class Worker {
   readonly #runs = new Map<string, Run>();
   /** Slots kept for tasks that are being submitted. */
   #reserved = 0;
+  /** Slots kept for the claim that is under way. */
+  #claiming = 0;
   /** The last claim left tasks waiting that could not be taken: those come before any that is submitted now. */
   #behind = true;
   #reconciledAt = Number.NEGATIVE_INFINITY;
@@ -220,8 +224,11 @@ export class Worker {
   async #claim({ workerId, lost }: Lease): Promise<boolean> {
     const { store, log, settings } = this.#deps;
     const limit = Math.min(this.#free(), mostPerClaim);
-    this.#behind = true;
-    if (limit <= 0) return false;
+    if (limit <= 0) {
+      this.#behind = true;
+      return false;
+    }
+    this.#claiming = limit;
     try {
       const tasks = await store.claim({ worker: workerId, agents: settings.agents, limit });
       const resumed = tasks.filter((task) => !task.isNew).map(({ id }) => id);
@@ -231,13 +238,16 @@ export class Worker {
       this.#behind = tasks.length === limit;
       return this.#behind;
     } catch (error) {
+      this.#behind = true;
       log.warn({ error: messageOf(error) }, "cannot claim tasks; trying again");
       return false;
+    } finally {
+      this.#claiming = 0;
     }
   }
 
   #free(): number {
-    return this.#deps.settings.slots - this.#runs.size - this.#reserved;
+    return this.#deps.settings.slots - this.#runs.size - this.#reserved - this.#claiming;
   }
 
   #launch(task: ClaimedTask, entries: readonly Entry[]): void {
@@ -253,7 +263,7 @@ export class Worker {
       metrics.taskRun(task.agent, outcome);
       log.info({ task: task.id, agent: task.agent }, runLog[outcome]);
       hub.hint({ type: "changed", taskId: task.id });
-      this.#wake.set();
+      if (this.#behind) this.#wake.set();
     });
   }
 
@@ -287,6 +297,11 @@ export class Worker {
       onCancel: (by) => this.#cancel(task.id, by),
       abandoned: abandoned.signal,
     });
+    if (task.takeovers >= mostTakeovers) {
+      const errorMessage = `The worker of this task was lost ${task.takeovers} times in a row; it may be the task that kills it.`;
+      await journal.finish({ status: "failed", error: "worker_lost_repeatedly", errorMessage });
+      return "failed";
+    }
     const outcome = await runTask({
       ...this.#deps,
       taskId: task.id,

@@ -34,7 +34,9 @@ export async function carryHints(deps: {
         waiting.clear();
         await database.query({
           name: "notify",
-          text: "select pg_notify($1, payload) from unnest($2::text[]) payload",
+          // A hint may be lost, so nobody waits for the disk on its account.
+          text: `select set_config('synchronous_commit', 'off', true), pg_notify($1, payload)
+                 from unnest($2::text[]) payload`,
           values: [channel, payloads],
         });
       }

@@ -43,6 +43,8 @@ export interface ClaimedTask {
   readonly input: TaskInput;
   readonly userId: string | null;
   readonly epoch: number;
+  /** How often its worker was lost since the task last came to rest. */
+  readonly takeovers: number;
   readonly createdAt: number;
   /** Never run before and not a fork: its journal is empty. */
   readonly isNew: boolean;

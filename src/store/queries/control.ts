@@ -106,7 +106,7 @@ with target as materialized (
   returning s.open_tasks, s.last_position
 ), revived as (
   update task t set status = 'pending', dead_letter = false, output = null, error = null, error_message = null,
-    finished_at = null, cancel_requested_by = null, wake_at = null, position = c.last_position, is_head = c.open_tasks = 1
+    finished_at = null, cancel_requested_by = null, wake_at = null, takeovers = 0, position = c.last_position, is_head = c.open_tasks = 1
   from target, conversation c where t.id = target.id
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)

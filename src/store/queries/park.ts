@@ -43,7 +43,7 @@ const parkSql = `
 with held as materialized (
   select id, epoch, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
 ), parked as (
-  update task t set status = 'waiting', lease_owner = null, wake_at = to_timestamp($3::float8 / 1000),
+  update task t set status = 'waiting', lease_owner = null, takeovers = 0, wake_at = to_timestamp($3::float8 / 1000),
     output = $7::json #>> '{}', steps_used = $8, tokens_used = $9, tool_calls = $10, cost_micros = $11
   from held h where t.id = h.id and h.cancel_requested_by is null
   returning t.id

@@ -31,7 +31,8 @@ export function tasksByIdStatement(keys: readonly TaskKey[]): Statement {
   return {
     name: "tasks_by_id",
     text: `select ${columns} from task where id = any($2::uuid[]) and tenant = any($1::text[])`,
-    values: [keys.map(({ tenant }) => tenant), keys.map(({ id }) => id)],
+    // Each tenant once: the array is searched for every row.
+    values: [[...new Set(keys.map(({ tenant }) => tenant))], keys.map(({ id }) => id)],
   };
 }
 
@@ -56,7 +57,7 @@ export function tasksStatement(filter: TaskFilter): Statement {
   };
 }
 
-/** The number of tasks that could run now and have no worker, counted no further than `most`. */
+/** The number of tasks that wait for a worker or for the task before them, counted no further than `most`. */
 export function backlogStatement(most: number): Statement {
   return {
     text: "select count(*)::int as waiting from (select from task where status = 'pending' limit $1) t",
