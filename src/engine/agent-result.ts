@@ -1,10 +1,9 @@
 /** What a task has come to, as everybody outside the engine sees it. */
 import { defaultLimits } from "../agent/definition.ts";
-import type { Entry } from "../agent/journal.ts";
 import { begin, fold } from "../agent/state.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
-import type { TaskProgress, TaskRow, TaskStatus } from "../store/task-row.ts";
+import type { EndedTask, TaskProgress, TaskRow, TaskStatus } from "../store/task-row.ts";
 import { progressOf } from "./agent-program.ts";
 
 export interface AgentResult {
@@ -31,28 +30,28 @@ export function hasEnded({ status }: { status: TaskStatus }): boolean {
 }
 
 /** The row says what an ended or a waiting task came to; a running one is folded from its journal. */
-export async function resultOf(row: TaskRow, { store, clock }: { store: Store; clock: Clock }): Promise<AgentResult> {
-  const journals = row.status === "running" ? await store.journals([row.id]) : undefined;
-  const progress = journals === undefined ? rowProgress(row) : foldedProgress(row, journals.get(row.id) ?? []);
+export async function resultOf(
+  task: TaskRow | EndedTask,
+  { store, clock }: { store: Store; clock: Clock },
+): Promise<AgentResult> {
+  const { stepsUsed, tokensUsed, toolCalls, costMicros, output } =
+    task.status === "running" ? await readProgress(task, store) : task;
   return {
-    taskId: row.id,
-    sessionId: row.sessionId,
-    status: row.status,
-    output: progress.output,
-    stepsUsed: progress.stepsUsed,
-    tokensUsed: progress.tokensUsed,
-    toolCalls: progress.toolCalls,
-    costUsd: progress.costMicros === null ? null : progress.costMicros / 1e6,
-    error: row.error,
-    durationMs: Math.max(0, (row.finishedAt ?? clock.now()) - row.createdAt),
+    taskId: task.id,
+    sessionId: task.sessionId,
+    status: task.status,
+    output: output ?? "",
+    stepsUsed,
+    tokensUsed,
+    toolCalls,
+    costUsd: costMicros === null ? null : costMicros / 1e6,
+    error: task.error,
+    durationMs: Math.max(0, (task.finishedAt ?? clock.now()) - task.createdAt),
   };
 }
 
-function rowProgress({ output, stepsUsed, tokensUsed, toolCalls, costMicros }: TaskRow): TaskProgress {
-  return { output: output ?? "", stepsUsed, tokensUsed, toolCalls, costMicros };
-}
-
-function foldedProgress({ input }: TaskRow, entries: readonly Entry[]): TaskProgress {
+async function readProgress({ id, input }: TaskRow, store: Store): Promise<TaskProgress> {
+  const entries = (await store.journals([id])).get(id) ?? [];
   const start = begin({ prompt: input.prompt, limits: defaultLimits, submittedAt: 0, overheadTokens: 0 });
   return progressOf(entries.reduce(fold, start));
 }

@@ -13,7 +13,7 @@ import { forkTask, type Fork } from "./fork.ts";
 import { createSessions } from "./sessions.ts";
 import { submitTask, type SubmissionDeps } from "./submission.ts";
 import type { TaskRequest } from "./task-request.ts";
-import { awaitEnd, findTask, watchTask, type TaskAddress, type TaskEvent } from "./watch.ts";
+import { awaitResult, findTask, watchTask, type TaskAddress, type TaskEvent } from "./watch.ts";
 
 export interface EngineDeps extends SubmissionDeps {
   readonly tools: ToolRunner;
@@ -39,8 +39,8 @@ export function createEngine(deps: EngineDeps) {
     tasks: store.tasks,
     result: async (address: TaskAddress): Promise<AgentResult> => resultOf(await findTask(deps, address), deps),
     /** The result as it is when the task has ended, or after `waitMs`. */
-    awaitResult: async (wait: TaskAddress & { waitMs: number; signal: AbortSignal }): Promise<AgentResult> =>
-      resultOf(await awaitEnd(watchDeps, wait), deps),
+    awaitResult: (wait: TaskAddress & { waitMs: number; signal: AbortSignal }): Promise<AgentResult> =>
+      awaitResult(watchDeps, wait),
     /** A page of the journal. @throws NotFoundError */
     async journal(page: TaskAddress & { afterSeq: number; limit: number }) {
       await findTask(deps, page);

@@ -81,6 +81,7 @@ export class TaskJournal {
     );
     if (!finished.held) throw new LeaseLostError(taskId);
     this.#written(entries);
+    hub.ended({ id: taskId, sessionId, createdAt: task.createdAt, finishedAt: finished.finishedAt, ...result });
     if (finished.promoted) hub.hint({ type: "work" });
   }
 

@@ -12,7 +12,7 @@ import { createSignal } from "../platform/abort.ts";
 import type { Clock } from "../platform/clock.ts";
 import { NotFoundError } from "../platform/errors.ts";
 import type { Store } from "../store/store.ts";
-import type { TaskRow } from "../store/task-row.ts";
+import type { EndedTask, TaskRow } from "../store/task-row.ts";
 import { hasEnded, resultOf, type AgentResult } from "./agent-result.ts";
 
 export type TaskEvent =
@@ -100,18 +100,21 @@ export async function* watchTask(
 
 /**
  * Waits until the task has ended, at most `waitMs`.
- * @returns its row as it is then
+ * @returns what it has come to by then
  * @throws NotFoundError `task_not_found`
  */
-export async function awaitEnd(
+export async function awaitResult(
   deps: WatchDeps,
   { waitMs, signal, ...address }: TaskAddress & { waitMs: number; signal: AbortSignal },
-): Promise<TaskRow> {
+): Promise<AgentResult> {
   const { clock, hub, pollMs } = deps;
   const giveUpAt = clock.monotonic() + waitMs;
   const changed = createSignal();
-  const stopListening = hub.onTask(address.taskId, ({ type }) => {
-    if (type === "changed") changed.set();
+  // Of a task that ends in this process nothing needs to be read.
+  let ended: EndedTask | undefined;
+  const stopListening = hub.onTask(address.taskId, (news) => {
+    if (news.type === "ended") ended = news.task;
+    if (news.type === "ended" || news.type === "changed") changed.set();
   });
   const wait = async (): Promise<void> => {
     const cancelTimer = clock.timer(Math.min(giveUpAt - clock.monotonic(), pollMs * patience), changed.set);
@@ -121,8 +124,8 @@ export async function awaitEnd(
   try {
     if (deps.runsHere(address.taskId)) await wait();
     for (;;) {
-      const row = await findTask(deps, address);
-      if (hasEnded(row) || giveUpAt <= clock.monotonic() || signal.aborted) return row;
+      const task = ended ?? (await findTask(deps, address));
+      if (hasEnded(task) || giveUpAt <= clock.monotonic() || signal.aborted) return await resultOf(task, deps);
       await wait();
     }
   } finally {

@@ -4,11 +4,14 @@
  */
 import type { Delta } from "../agent/conversation.ts";
 import type { Entry } from "../agent/journal.ts";
+import type { EndedTask } from "../store/task-row.ts";
 
 /** News of one task. `changed`: something happened, perhaps elsewhere; look into the store. */
 export type TaskNews =
   | { readonly type: "entries"; readonly entries: readonly Entry[] }
   | { readonly type: "delta"; readonly delta: Delta }
+  /** It ended, in this process. */
+  | { readonly type: "ended"; readonly task: EndedTask }
   | { readonly type: "changed" };
 
 /** What other processes want to know, too. */
@@ -39,6 +42,10 @@ export class Hub {
   entries(taskId: string, entries: readonly Entry[]): void {
     if (entries.some(({ kind }) => kind === "model")) this.#partials.delete(taskId);
     this.#tell(taskId, { type: "entries", entries });
+  }
+
+  ended(task: EndedTask): void {
+    this.#tell(task.id, { type: "ended", task });
   }
 
   delta(taskId: string, delta: Delta): void {

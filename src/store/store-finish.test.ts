@@ -36,10 +36,9 @@ for (const { name, open } of await testDatabases()) {
         errorMessage: "No key.",
       };
       const entries = [entryOf(1), entryOf(2)];
-      assert.deepEqual(await store.finish({ taskId, sessionId, epoch, tenant, entries, result }), {
-        held: true,
-        promoted: false,
-      });
+      const { held, promoted, finishedAt } = await store.finish({ taskId, sessionId, epoch, tenant, entries, result });
+      assert.deepEqual({ held, promoted }, { held: true, promoted: false });
+      assert.equal(finishedAt, (await desk.row({ id: taskId, tenant })).finishedAt);
       const { status, output, stepsUsed, tokensUsed, toolCalls, costMicros, ...row } = await desk.row({
         id: taskId,
         tenant,

@@ -83,6 +83,9 @@ export interface TaskRow {
   readonly finishedAt: number | null;
 }
 
+/** What an ended task came to and when: all that its result is made of. */
+export type EndedTask = TaskResult & Pick<TaskRow, "id" | "sessionId" | "createdAt" | "finishedAt">;
+
 /** How far a task is: its output so far and what it used. */
 export interface TaskProgress {
   readonly output: string;

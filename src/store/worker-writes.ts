@@ -31,6 +31,8 @@ export type Submitted =
 export interface Finished {
   /** False: the lease was lost, and nothing was written. */
   readonly held: boolean;
+  /** Milliseconds since the epoch. */
+  readonly finishedAt: number;
   /** Some task became the head of its session by this flush: there may be work. */
   readonly promoted: boolean;
 }
@@ -62,8 +64,11 @@ export function createWorkerWrites(database: Database) {
       maxItems: mostPerFlush,
       flush: async (finishes) => {
         const [, ended = [], promoted = []] = await database.batch(finishStatements(finishes));
-        const ids = new Set(ended.map(({ id }) => id));
-        return finishes.map(({ taskId }) => ({ held: ids.has(taskId), promoted: promoted.length > 0 }));
+        const times = new Map(ended.map(({ id, finishedAt }) => [id, finishedAt as number]));
+        return finishes.map(({ taskId }) => {
+          const finishedAt = times.get(taskId);
+          return { held: finishedAt !== undefined, finishedAt: finishedAt ?? 0, promoted: promoted.length > 0 };
+        });
       },
     }),
 

@@ -79,10 +79,11 @@ export function openDesk(store: Store) {
     return { ...task, worker: workerId };
   };
 
-  const finish = (task: Held, status: TaskResult["status"] = "completed", entries: readonly Entry[] = []) => {
+  const finish = async (task: Held, status: TaskResult["status"] = "completed", entries: readonly Entry[] = []) => {
     const { id: taskId, tenant, sessionId, epoch } = task;
     const result: TaskResult = { ...noProgress, output: "Done.", status, error: null, errorMessage: "" };
-    return store.finish({ taskId, tenant, sessionId, epoch, entries, result });
+    const { held, promoted } = await store.finish({ taskId, tenant, sessionId, epoch, entries, result });
+    return { held, promoted };
   };
 
   /** Lets a task wait for so many answers; answers the ids of the approvals. */

@@ -61,7 +61,7 @@ with input as materialized (
       dead_letter = i.status = 'failed', lease_owner = null, finished_at = holdfast_now()
   from input i
   where t.id = any($3::uuid[]) and t.id = i.id and t.epoch = i.epoch and t.status = 'running'
-  returning t.id, t.tenant, t.session_id, t.status
+  returning t.id, t.tenant, t.session_id, t.status, t.finished_at
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)
   select i.task_id, i.seq, i.epoch, i.kind, to_timestamp(i.at / 1000), i.body
@@ -78,7 +78,7 @@ with input as materialized (
 ), cleared as (
   delete from partial p using ended e where p.task_id = e.id
 )
-select id from ended`;
+select id, finished_at as "finishedAt" from ended`;
 
 const promoteSql = `
 update task next set is_head = true
