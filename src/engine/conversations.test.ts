@@ -61,8 +61,12 @@ for (const { name, open } of await testDatabases()) {
         const tasks = await Promise.all(["a", "look 1", "c"].map((prompt) => holdfast.submit({ sessionId, prompt })));
         for (const task of tasks) assert.equal((await task.result()).status, "completed");
         assert.deepEqual(shownTo(holdfast, 4), [
-          ...["user: a", "assistant: re: a"],
-          ...["user: look 1", 'assistant: look({"turn":1})', 'look: "seen 1"', "assistant: re: look 1"],
+          "user: a",
+          "assistant: re: a",
+          "user: look 1",
+          'assistant: look({"turn":1})',
+          'look: "seen 1"',
+          "assistant: re: look 1",
           "user: c",
         ]);
         const journals = await Promise.all(tasks.map(({ id }) => journalOf(holdfast, id)));
@@ -257,7 +261,8 @@ for (const { name, open } of await testDatabases()) {
       await ended("b", second.sessionId);
       assert.deepEqual(shownTo(holdfast, holdfast.gateway.requests.length), [
         ...second.shown,
-        ...["assistant: re: look 1 more", "user: b"],
+        "assistant: re: look 1 more",
+        "user: b",
       ]);
     });
 

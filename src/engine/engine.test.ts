@@ -122,7 +122,10 @@ describe("The engine", () => {
       const result = await (await holdfast.submit({ prompt: "Try all" })).result();
       assert.deepEqual([result.status, result.output], ["completed", "All failed."]);
       assert.deepEqual(shownTo(holdfast, 2).slice(2), [
-        ...["throws: tool_failed", "hangs: tool_timeout", "nonsense: invalid_output", "fails: tool_failed"],
+        "throws: tool_failed",
+        "hangs: tool_timeout",
+        "nonsense: invalid_output",
+        "fails: tool_failed",
         "absent: unknown_tool",
       ]);
     });

@@ -117,7 +117,8 @@ export async function awaitResult(
     if (news.type === "ended" || news.type === "changed") changed.set();
   });
   const wait = async (): Promise<void> => {
-    const cancelTimer = clock.timer(Math.min(giveUpAt - clock.monotonic(), pollMs * patience), changed.set);
+    const mostMs = Math.max(0, Math.min(giveUpAt - clock.monotonic(), pollMs * patience));
+    const cancelTimer = clock.timer(mostMs, () => changed.set());
     await changed.wait(signal);
     cancelTimer();
   };

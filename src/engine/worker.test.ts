@@ -83,6 +83,36 @@ for (const { name, open } of await testDatabases()) {
       await second.stop();
     });
 
+    test("that is claiming when it stops has given back what it got when it has stopped", async () => {
+      const gate = Promise.withResolvers<void>();
+      const claiming = Promise.withResolvers<void>();
+      let isLate = false;
+      const late: Database = {
+        ...shared,
+        query: async <Row>(statement: Parameters<Database["query"]>[0]): Promise<Row[]> => {
+          const rows = await database.query<Row>(statement);
+          if (isLate && statement.name === "claim" && rows.length > 0) {
+            claiming.resolve();
+            await gate.promise;
+          }
+          return rows;
+        },
+      };
+      const start: Start = { script: threeTurns, tools, agent: agent("claims") };
+      const worker = await startHoldfast(late, { ...start, options: { roles: ["worker"] } });
+      isLate = true;
+      const api = await startHoldfast(shared, { ...start, options: { roles: ["api"] } });
+      const task = await api.submit({ prompt: "Work" });
+      await claiming.promise;
+      const stopped = worker.stop();
+      gate.resolve();
+      await stopped;
+      assert.deepEqual([worker.worker?.running, (await task.result({ waitMs: 0 })).status], [0, "pending"]);
+      assert.equal(worker.gateway.requests.length, 0);
+      await task.cancel();
+      await api.stop();
+    });
+
     test("that cannot reach a boundary in time abandons its tasks, and nothing of theirs is lost", async () => {
       const start: Start = { script: threeTurns, tools, agent: agent("drains") };
       const tuning = { drainMs: 20 };
@@ -157,7 +187,8 @@ for (const { name, open } of await testDatabases()) {
 
     test("goes on after any single call to the store fails, before or after it took effect", async () => {
       const start = async (own: Database, key: string) => {
-        const options = { tuning: { leaseMs: 600 } };
+        // Long enough for a second try, or an intent whose acknowledgement was lost becomes a question to a human.
+        const options = { tuning: { leaseMs: 2_000 } };
         return startHoldfast(own, { script: threeTurns, tools, agent: agent(`${key}-${name.toLowerCase()}`), options });
       };
       const work = async (holdfast: Running) => {
