@@ -42,7 +42,7 @@ describe("The published package", () => {
       readdirSync(join(repositoryRoot, "sql")).toSorted(),
     );
     assert.deepEqual(
-      files.filter((path) => path.startsWith("src") || /\.test\.|(?<!\.d)\.ts$/.test(path)),
+      files.filter((path) => path.startsWith("src") || /\.test\.(js|d\.ts)$|(?<!\.d)\.ts$/.test(path)),
       [],
     );
   });

@@ -10,6 +10,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
 import type { TaskRow } from "../store/task-row.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
+import type { Backlog } from "./backlog.ts";
 import { readExchanges } from "./conversations.ts";
 import { findTask, type TaskAddress } from "./watch.ts";
 
@@ -25,12 +26,13 @@ export interface ForkDeps {
   readonly hub: Hub;
   readonly newId: NewId;
   readonly clock: Clock;
+  readonly backlog: Backlog;
 }
 
 /** A fork carries the conversation before it along; more exchanges than this are left behind. */
 const mostExchanges = 100;
 
-/** @throws NotFoundError; InvalidInputError `no_such_step` */
+/** @throws NotFoundError; InvalidInputError `no_such_step`; UnavailableError `queue_full` */
 export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork): Promise<AgentResult> {
   const { store, hub, newId } = deps;
   const { tenant, taskId } = address;
@@ -43,6 +45,7 @@ export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork)
     const message = `Task ${taskId} has ${steps.ends.length} whole steps; ${step} is beyond them.`;
     throw new InvalidInputError("no_such_step", message, "/step");
   }
+  await deps.backlog.admit();
   const id = newId();
   const task = {
     id,

@@ -90,6 +90,8 @@ for (const { name, open } of await testDatabases()) {
       const late: Database = {
         ...shared,
         query: async <Row>(statement: Parameters<Database["query"]>[0]): Promise<Row[]> => {
+          // To give a task back takes longer than to take leave.
+          if (statement.text.startsWith("update task")) await new Promise((resolve) => setTimeout(resolve, 30));
           const rows = await database.query<Row>(statement);
           if (isLate && statement.name === "claim" && rows.length > 0) {
             claiming.resolve();
@@ -194,7 +196,7 @@ for (const { name, open } of await testDatabases()) {
       const work = async (holdfast: Running) => {
         const request = { prompt: "Work", idempotencyKey: holdfast.agent };
         const task = await until(() => holdfast.submit(request).catch(() => undefined));
-        return { task, result: await until(() => task.result().catch(() => undefined)) };
+        return { task, result: await until(() => task.result({ waitMs: 20_000 }).catch(() => undefined)) };
       };
       const probe = failingDatabase(database, () => null);
       const healthy = await start(probe, "healthy");
