@@ -75,6 +75,13 @@ test("only deltas that hold something are shown", () => {
   assert.equal(turn.add(call("1", "{}")), null);
 });
 
+test("arguments nested beyond all sense stay the text they are, so that nothing overflows on them", () => {
+  const nested = (depth: number): string => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
+  const turn = fold(call("fair", nested(100)), call("absurd", nested(50_000)), finish("tool-calls"));
+  const inputs = turn.parts.map((part) => (part.type === "call" ? typeof part.input : ""));
+  assert.deepEqual(inputs, ["object", "string"]);
+});
+
 test("arguments are parsed; none are an empty object; what is not JSON stays the text it is", () => {
   const turn = fold(call("1", '{"a":[1,null]}'), call("2", ""), call("3", '{"a":'), finish("tool-calls"));
   assert.deepEqual(

@@ -126,14 +126,23 @@ function partOf(item: Block | Call): AssistantPart[] {
   return [{ type: item.type, text: item.text, ...provider }];
 }
 
-/** The arguments; where they are not JSON, the text itself, so that the model can be told what is wrong with it. */
+/** Deeper arguments mean nothing to any tool, and whatever walks them by recursion would overflow the stack. */
+const deepestInput = 100;
+
+/** The arguments; where they are not usable as JSON, the text itself, so that the model can be told what is wrong with it. */
 function parseInput(text: string): Json {
   if (text.trim() === "") return {};
   try {
-    return JSON.parse(text) as Json;
+    const input = JSON.parse(text) as Json;
+    return isWithin(input, deepestInput) ? input : text;
   } catch {
     return text;
   }
+}
+
+function isWithin(value: Json, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return depth > 0 && Object.values(value).every((inner) => isWithin(inner, depth - 1));
 }
 
 /** Outcomes are told apart by the id of their call, so a model that repeats one within a turn, or gives none, is corrected. */
