@@ -8,8 +8,8 @@ export interface Child {
   line(): Promise<string>;
   /** SIGKILL; resolves when it is gone. */
   kill(): Promise<void>;
-  /** SIGTERM; it may take its time, see `done`. */
-  terminate(): void;
+  /** Sends it a signal, and does not wait for what it makes of it. */
+  signal(name: NodeJS.Signals): void;
   /** Resolves when it ended by itself; rejects if it failed. */
   done(): Promise<void>;
   stderr(): string;
@@ -33,7 +33,7 @@ export function startChild(script: string, ...args: string[]): Child {
       child.kill("SIGKILL");
       await exited;
     },
-    terminate: () => void child.kill("SIGTERM"),
+    signal: (name) => void child.kill(name),
     done: async () => {
       const code = await exited;
       if (code !== 0) throw new Error(`The process ended with ${code}. ${errors}`);

@@ -10,7 +10,7 @@ import { openLog, startScenario } from "../crash-scenario.ts";
 const [url = "", path = "", leaseMs = ""] = process.argv.slice(2);
 // Effects take a while, so that there is something to interrupt.
 const reach = (point: string): Promise<void> | void => {
-  if (point.startsWith("effect")) return new Promise((resolve) => setTimeout(resolve, 30));
+  if (point.startsWith("effect")) return new Promise((resolve) => setTimeout(resolve, 200));
 };
 const database = await openPostgres({ url });
 const holdfast = await startScenario({ database, log: openLog(path), reach, leaseMs: Number(leaseMs) });
