@@ -20,8 +20,8 @@ export async function sweep({ store, clock, log, pollMs, wake }: SweeperDeps, si
     try {
       const reaped = await store.reap();
       if (reaped.length > 0) log.warn({ tasks: reaped.length }, "took over the tasks of a worker that is gone");
-      const { nextAt } = await store.wakeDue();
-      if (nextAt !== null) pauseMs = Math.min(pollMs, Math.max(1, nextAt - clock.now()));
+      const { nextInMs } = await store.wakeDue();
+      if (nextInMs !== null) pauseMs = Math.min(pollMs, Math.max(1, nextInMs));
     } catch (error) {
       log.warn({ error: messageOf(error) }, "the store does not answer; trying again");
     }

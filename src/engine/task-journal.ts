@@ -89,12 +89,14 @@ export class TaskJournal {
   async park(bodies: readonly EntryBody[], wakeAt: number | null): Promise<boolean> {
     await this.#writing;
     this.add(bodies);
-    const { store, task, program } = this.#deps;
+    const { store, task, program, clock } = this.#deps;
     const { id: taskId, tenant, agent, epoch } = task;
     const entries = [...this.#unwritten];
     const progress = program.progress();
+    // A span and not a time: the database wakes the task by its own clock, which may not be ours.
+    const wakeInMs = wakeAt === null ? null : Math.max(0, wakeAt - clock.now());
     const held = await persist(this.#deps, () =>
-      store.park({ taskId, tenant, agent, epoch, entries, wakeAt, progress }),
+      store.park({ taskId, tenant, agent, epoch, entries, wakeInMs, progress }),
     );
     if (held === undefined) throw new LeaseLostError(taskId);
     if (held.cancelRequestedBy !== null) {

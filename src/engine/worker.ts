@@ -137,7 +137,14 @@ export class Worker {
    */
   reserve(agent: string): Reservation | undefined {
     const { settings } = this.#deps;
-    if (this.#stopping.signal.aborted || this.#behind || this.#lease === undefined || !this.leased) return undefined;
+    if (
+      this.#stopping.signal.aborted ||
+      this.#behind ||
+      this.#reconcileIsDue() ||
+      this.#lease === undefined ||
+      !this.leased
+    )
+      return undefined;
     if (this.#free() <= 0 || !settings.agents.includes(agent)) return undefined;
     this.#reserved += 1;
     const lease = this.#lease;
@@ -208,8 +215,8 @@ export class Worker {
    * or it could not be given back when it should have been. Nothing is claimed meanwhile.
    */
   async #reconcile({ workerId }: Lease): Promise<void> {
-    const { store, clock, log, settings } = this.#deps;
-    if (this.#reserved > 0 || clock.monotonic() - this.#reconciledAt < settings.leaseMs) return;
+    const { store, clock, log } = this.#deps;
+    if (this.#reserved > 0 || !this.#reconcileIsDue()) return;
     this.#behind = true;
     try {
       const freed = await store.reconcile({ id: workerId, running: [...this.#runs.keys()] });
@@ -218,6 +225,11 @@ export class Worker {
     } catch (error) {
       log.warn({ error: messageOf(error) }, "the store does not answer; trying again");
     }
+  }
+
+  #reconcileIsDue(): boolean {
+    const { clock, settings } = this.#deps;
+    return clock.monotonic() - this.#reconciledAt >= settings.leaseMs;
   }
 
   /** @returns whether there may be more to claim right now */

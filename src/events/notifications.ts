@@ -13,7 +13,7 @@ const channel = "holdfast";
 /** More hints than this wait for the database: the rest are dropped. */
 const mostWaiting = 10_000;
 /** A payload of NOTIFY must be shorter than 8,000 bytes. */
-const hintsPerPayload = 50;
+const hintsPerPayload = 20;
 
 /** @param deps.process names this process, so that it does not hear its own hints @returns a function that stops it */
 export async function carryHints(deps: {

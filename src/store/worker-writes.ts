@@ -77,8 +77,8 @@ export function createWorkerWrites(database: Database) {
     claim: (request: ClaimRequest) => database.query<ClaimedTask>(claimStatement(request)),
     release: (release: { taskId: string; epoch: number; pauseMs: number }) => database.query(releaseStatement(release)),
     wakeDue: async () => {
-      const [row] = await database.query<{ woken: number; nextAt: number | null }>(wakeDueStatement());
-      return row ?? { woken: 0, nextAt: null };
+      const [row] = await database.query<{ woken: number; nextInMs: number | null }>(wakeDueStatement());
+      return row ?? { woken: 0, nextInMs: null };
     },
     savePartials: (partials: readonly { taskId: string; text: string }[]) =>
       database.query(savePartialsStatement(partials)),

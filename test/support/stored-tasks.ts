@@ -87,11 +87,11 @@ export function openDesk(store: Store) {
   };
 
   /** Lets a task wait for so many answers; answers the ids of the approvals. */
-  const park = async (task: Held, { questions = 0, fromSeq = 1, wakeAt = null as number | null } = {}) => {
+  const park = async (task: Held, { questions = 0, fromSeq = 1, wakeInMs = null as number | null } = {}) => {
     const approvals = Array.from({ length: questions }, () => systemId());
     const entries = approvals.map((id, index) => questionOf(fromSeq + index, id));
     const { id: taskId, tenant, agent: name, epoch } = task;
-    const parked = await store.park({ taskId, tenant, agent: name, epoch, entries, wakeAt, progress: noProgress });
+    const parked = await store.park({ taskId, tenant, agent: name, epoch, entries, wakeInMs, progress: noProgress });
     return { parked, approvals };
   };
 

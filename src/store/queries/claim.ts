@@ -13,18 +13,19 @@ export function claimStatement({ worker, agents, limit }: ClaimRequest): Stateme
   return { name: "claim", text: claimSql, values: [worker, agents, limit] };
 }
 
-/** Gives a task back unfinished, for anyone to claim, at once or after a pause. */
+/** Gives a task back unfinished, for anyone to claim: at once, or, if its run broke, after a pause; that is counted. */
 export function releaseStatement(release: { taskId: string; epoch: number; pauseMs: number }): Statement {
   return {
     text: `update task
            set status = case when $3::float8 > 0 then 'waiting' else 'pending' end, lease_owner = null,
+               takeovers = takeovers + case when $3::float8 > 0 then 1 else 0 end,
                wake_at = case when $3::float8 > 0 then holdfast_now() + $3::float8 * interval '1 millisecond' end
            where id = $1 and epoch = $2 and status = 'running' returning id`,
     values: [release.taskId, release.epoch, release.pauseMs],
   };
 }
 
-/** Makes tasks whose time has come runnable again; answers their number and when the next one is due (ms, or null). */
+/** Makes tasks whose time has come runnable again; answers their number and in how many ms the next one is due. */
 export function wakeDueStatement(): Statement {
   return { name: "wake_due", text: wakeDueSql, values: [] };
 }
@@ -57,4 +58,5 @@ with due as materialized (
   update task t set status = 'pending', wake_at = null from due where t.id = due.id returning t.id
 )
 select (select count(*)::int from woken) as woken,
-       (select min(wake_at) from task where status = 'waiting' and wake_at > holdfast_now()) as "nextAt"`;
+       (select extract(epoch from min(wake_at) - holdfast_now()) * 1000 from task
+        where status = 'waiting' and wake_at > holdfast_now()) as "nextInMs"`;

@@ -7,8 +7,8 @@ import { entryColumns, entryRows, type Append } from "./append.ts";
 export interface Park extends Append {
   readonly tenant: string;
   readonly agent: string;
-  /** Milliseconds since the epoch; null: only an event ends the wait. */
-  readonly wakeAt: number | null;
+  /** In how many milliseconds the wait ends by itself; null: only an event ends it. */
+  readonly wakeInMs: number | null;
   /** Where the task stands, kept in its row while nobody works on it. */
   readonly progress: TaskProgress;
 }
@@ -18,7 +18,7 @@ export interface Park extends Append {
  * The approvals are made from the question entries.
  */
 export function parkStatement(park: Park): Statement {
-  const { taskId, epoch, tenant, agent, wakeAt, progress } = park;
+  const { taskId, epoch, tenant, agent, wakeInMs, progress } = park;
   const { output, stepsUsed, tokensUsed, toolCalls, costMicros } = progress;
   return {
     name: "park",
@@ -26,7 +26,7 @@ export function parkStatement(park: Park): Statement {
     values: [
       taskId,
       epoch,
-      wakeAt,
+      wakeInMs,
       tenant,
       agent,
       encodeJson(entryRows(park)),
@@ -43,7 +43,7 @@ const parkSql = `
 with held as materialized (
   select id, epoch, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
 ), parked as (
-  update task t set status = 'waiting', lease_owner = null, takeovers = 0, wake_at = to_timestamp($3::float8 / 1000),
+  update task t set status = 'waiting', lease_owner = null, takeovers = 0, wake_at = holdfast_now() + $3::float8 * interval '1 millisecond',
     output = $7::json #>> '{}', steps_used = $8, tokens_used = $9, tool_calls = $10, cost_micros = $11
   from held h where t.id = h.id and h.cancel_requested_by is null
   returning t.id
