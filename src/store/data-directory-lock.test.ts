@@ -14,17 +14,20 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 test("a second process is told which directory is in use, by whom, and what to do", async () => {
   const child = startChild("hold-lock", directory);
-  const pid = await child.line();
-  assert.throws(
-    () => lockDataDirectory(directory),
-    (error: Error & { code: string }) => {
-      assert.equal(error.code, "data_directory_locked");
-      for (const part of [directory, `process ${pid}`, "HOLDFAST_DATA", "DATABASE_URL"])
-        assert.ok(error.message.includes(part));
-      return true;
-    },
-  );
-  await child.kill();
+  try {
+    const pid = await child.line();
+    assert.throws(
+      () => lockDataDirectory(directory),
+      (error: Error & { code: string }) => {
+        assert.equal(error.code, "data_directory_locked");
+        for (const part of [directory, `process ${pid}`, "HOLDFAST_DATA", "DATABASE_URL"])
+          assert.ok(error.message.includes(part));
+        return true;
+      },
+    );
+  } finally {
+    await child.kill();
+  }
 });
 
 test("the lock of a killed process is free at once, and taking it prints nothing", async () => {

@@ -23,14 +23,19 @@ export interface DataDirectoryLock {
 export function lockDataDirectory(directory: string): DataDirectoryLock {
   const holderPath = join(directory, "lock.pid");
   const database = takeLock(directory, holderPath);
+  held.add(database);
   writeFileSync(holderPath, `${process.pid}\n`);
   return {
     release: () => {
       rmSync(holderPath, { force: true });
       database.close();
+      held.delete(database);
     },
   };
 }
+
+/** The locks of this process: one that nobody refers to would be closed, and let go, by the garbage collector. */
+const held = new Set<Sqlite.DatabaseSync>();
 
 const sqliteBusy = 5;
 
