@@ -20,8 +20,53 @@ export function createMetrics() {
     withoutTargetInfo: true,
   });
   const provider = new MeterProvider({ readers: [exporter] });
-  const meter: Meter = provider.getMeter("holdfast");
+  const {
+    submitted,
+    runs,
+    running,
+    rejected,
+    toolDuration,
+    attemptsFailed,
+    tokens,
+    firstChunk,
+    perChunk,
+    httpDuration,
+  } = createInstruments(provider.getMeter("holdfast"));
 
+  return {
+    taskSubmitted: (agent: string) => submitted.add(1, { agent }),
+    taskRejected: () => rejected.add(1),
+    taskStarted: () => running.add(1),
+    taskRun(agent: string, outcome: string): void {
+      running.add(-1);
+      runs.add(1, { agent, outcome });
+    },
+    toolCall: (call: { tool: string; outcome: string; ms: number }) =>
+      toolDuration.record(call.ms, { tool: call.tool, outcome: call.outcome }),
+    attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
+      for (const { model, code } of attempts) attemptsFailed.add(1, { model, code });
+    },
+    modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number }): void {
+      const labels = { "gen_ai.request.model": call.model };
+      tokens.add(call.usage.input, { ...labels, "gen_ai.token.type": "input" });
+      tokens.add(call.usage.output, { ...labels, "gen_ai.token.type": "output" });
+      firstChunk.record(call.ttftMs / 1_000, labels);
+      perChunk.record(call.tpotMs / 1_000, labels);
+    },
+    httpRequest: (request: { method: string; route: string; status: number; ms: number }) =>
+      httpDuration.record(request.ms / 1_000, {
+        "http.request.method": request.method,
+        "http.route": request.route,
+        "http.response.status_code": request.status,
+      }),
+    /** Answers a scrape in the Prometheus text format. */
+    handle: (request: IncomingMessage, response: ServerResponse) =>
+      exporter.getMetricsRequestHandler(request, response),
+    close: () => provider.shutdown(),
+  };
+}
+
+function createInstruments(meter: Meter) {
   const submitted = meter.createCounter("holdfast.tasks.submitted", { description: "Tasks accepted." });
   const runs = meter.createCounter("holdfast.task.runs", { description: "Runs of tasks by how they ended." });
   const running = meter.createUpDownCounter("holdfast.tasks.running", {
@@ -54,36 +99,16 @@ export function createMetrics() {
     unit: "s",
     advice: { explicitBucketBoundaries: seconds },
   });
-
   return {
-    taskSubmitted: (agent: string) => submitted.add(1, { agent }),
-    taskRejected: () => rejected.add(1),
-    taskStarted: () => running.add(1),
-    taskRun(agent: string, outcome: string): void {
-      running.add(-1);
-      runs.add(1, { agent, outcome });
-    },
-    toolCall: (call: { tool: string; outcome: string; ms: number }) =>
-      toolDuration.record(call.ms, { tool: call.tool, outcome: call.outcome }),
-    attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
-      for (const { model, code } of attempts) attemptsFailed.add(1, { model, code });
-    },
-    modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number }): void {
-      const labels = { "gen_ai.request.model": call.model };
-      tokens.add(call.usage.input, { ...labels, "gen_ai.token.type": "input" });
-      tokens.add(call.usage.output, { ...labels, "gen_ai.token.type": "output" });
-      firstChunk.record(call.ttftMs / 1_000, labels);
-      perChunk.record(call.tpotMs / 1_000, labels);
-    },
-    httpRequest: (request: { method: string; route: string; status: number; ms: number }) =>
-      httpDuration.record(request.ms / 1_000, {
-        "http.request.method": request.method,
-        "http.route": request.route,
-        "http.response.status_code": request.status,
-      }),
-    /** Answers a scrape in the Prometheus text format. */
-    handle: (request: IncomingMessage, response: ServerResponse) =>
-      exporter.getMetricsRequestHandler(request, response),
-    close: () => provider.shutdown(),
+    submitted,
+    runs,
+    running,
+    rejected,
+    toolDuration,
+    attemptsFailed,
+    tokens,
+    firstChunk,
+    perChunk,
+    httpDuration,
   };
 }
