@@ -53,6 +53,13 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual(await rows("select to_regclass('task') is not null as made"), [{ made: true }]);
     });
 
+    test("applies a migration that comes after one with a higher number", async () => {
+      const three = { ...one, "0003_three.sql": "create table three (a int)" };
+      assert.deepEqual(await migrate(database, { directory: migrations(three) }), ["0001_one.sql", "0003_three.sql"]);
+      assert.deepEqual(await migrate(database, { directory: migrations({ ...three, ...two }) }), ["0002_two.sql"]);
+      assert.deepEqual(await migrate(database, { directory: migrations({ ...three, ...two }) }), []);
+    });
+
     test("leaves nothing of a migration that fails, and tries it again the next time", async () => {
       const broken = migrations({ ...one, "0002_two.sql": "create table two (a int); select 1 / 0;" });
       await assert.rejects(migrate(database, { directory: broken }), { code: "store_failed", sqlState: "22012" });
@@ -90,12 +97,14 @@ for (const { name, open } of await testDatabases()) {
   });
 }
 
-test("refuses migrations whose numbers have gaps or whose names are not plain", async () => {
+test("refuses migrations that do not begin with 1, share a number, or have names that are not plain", async () => {
   const unused = {} as Database;
   for (const file of ["0002_two.sql", "1_one.sql", "0001_One.sql", "0001_o'ne.sql"]) {
     const directory = migrations({ [file]: "select 1" });
     await assert.rejects(migrate(unused, { directory }), { code: "migrations_unreadable", message: /0001_name\.sql/ });
   }
+  const twice = migrations({ "0001_one.sql": "select 1", "0001_other.sql": "select 1" });
+  await assert.rejects(migrate(unused, { directory: twice }), { code: "migrations_unreadable", message: /0002_name/ });
   await assert.rejects(migrate(unused, { directory: join(scratch, "nowhere") }), { code: "migrations_unreadable" });
 });
 

@@ -1,6 +1,9 @@
 /**
  * Brings the schema of a database up to date: files `NNNN_name.sql`, applied once each, in order, forward only.
  *
+ * Numbers ascend, but may have gaps, and one that comes late is still applied: changes that were written side by side
+ * take their numbers beforehand and arrive in any order.
+ *
  * Any number of processes may start at once. Each migration is one script, which runs as one transaction: it takes an
  * advisory lock, checks under it that nobody was faster, does its work and records itself. A process that was too late
  * sees a known error, reads again and goes on with the next.
@@ -32,33 +35,36 @@ interface Migration {
 export async function migrate(database: Database, options: MigrateOptions = {}): Promise<string[]> {
   const migrations = readMigrations(options.directory ?? packagedMigrations);
   await createHistory(database);
-  let version = await currentVersion(database, migrations);
+  const known = await appliedVersions(database, migrations);
   const applied: string[] = [];
-  while (version < migrations.length) {
-    const migration = migrations[version]!;
-    if (await apply(database, migration)) applied.push(migration.name);
-    version = await currentVersion(database, migrations);
+  for (const migration of migrations) {
+    if (!known.has(migration.version) && (await apply(database, migration))) applied.push(migration.name);
   }
+  // What other processes applied meanwhile must be what this one knows, too.
+  await appliedVersions(database, migrations);
   return applied;
 }
 
 // src/store and dist/store are equally deep, so this is right from the source as well as from the published package.
 export const packagedMigrations: string = fileURLToPath(new URL("../../sql/", import.meta.url));
 
-/** Reads the migrations of a directory, checked to be numbered 1, 2, 3 … */
+/** Reads the migrations of a directory, checked to begin with 1 and to have a number each. */
 function readMigrations(directory: string): Migration[] {
-  const files = listSqlFiles(directory);
-  return files.map((file, index) => {
-    const match = /^(\d{4})_[a-z0-9_]+\.sql$/.exec(file);
-    if (match === null || Number(match[1]) !== index + 1) {
-      const expected = String(index + 1).padStart(4, "0");
+  let last = 0;
+  return listSqlFiles(directory).map((file) => {
+    const version = Number(/^(\d{4})_[a-z0-9_]+\.sql$/.exec(file)?.[1]);
+    const isNext = last === 0 ? version === 1 : version > last;
+    if (!isNext) {
+      const expected = String(last + 1).padStart(4, "0");
       throw new HoldfastError(
         "migrations_unreadable",
-        `${join(directory, file)} is not the next migration: expected ${expected}_name.sql, in lower case, without gaps.`,
+        `${join(directory, file)} is not the next migration: expected ${expected}_name.sql or higher, in lower case, ` +
+          "each number once.",
       );
     }
+    last = version;
     const sql = readFileSync(join(directory, file), "utf8").replaceAll("\r\n", "\n");
-    return { version: index + 1, name: file, hash: createHash("sha256").update(sql).digest("hex"), sql };
+    return { version, name: file, hash: createHash("sha256").update(sql).digest("hex"), sql };
   });
 }
 
@@ -95,14 +101,15 @@ async function createHistory(database: Database): Promise<void> {
     );`);
 }
 
-/** Checks that what was applied is what the code knows, and answers how far it got. */
-async function currentVersion(database: Database, migrations: readonly Migration[]): Promise<number> {
+/** Checks that what was applied is what the code knows, and answers which those are. */
+async function appliedVersions(database: Database, migrations: readonly Migration[]): Promise<Set<number>> {
+  const byVersion = new Map(migrations.map((migration) => [migration.version, migration]));
   const rows = await database.query<{ version: number; name: string; hash: string }>({
     text: "select version, name, hash from holdfast_migration order by version",
     values: [],
   });
   for (const { version, name, hash } of rows) {
-    const known = migrations[version - 1];
+    const known = byVersion.get(version);
     if (known === undefined) {
       throw new HoldfastError(
         "database_too_new",
@@ -118,7 +125,7 @@ async function currentVersion(database: Database, migrations: readonly Migration
       );
     }
   }
-  return rows.length;
+  return new Set(rows.map(({ version }) => version));
 }
 
 const alreadyApplied = "HF001";
