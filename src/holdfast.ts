@@ -18,8 +18,10 @@ import { onlyTenant } from "./engine/tenant.ts";
 import type { TaskEvent } from "./engine/watch.ts";
 import { Worker } from "./engine/worker.ts";
 import { Hub } from "./events/hub.ts";
-import { carryHints } from "./events/notifications.ts";
+import { notifyCarrier, redisCarrier } from "./events/carrier.ts";
+import { carryHints } from "./events/hints.ts";
 import { savePartials } from "./events/partial-saver.ts";
+import { openRedis, type Redis } from "./events/redis.ts";
 import { createModelGateway } from "./gateway/gateway.ts";
 import type { ModelGateway } from "./gateway/model-gateway.ts";
 import { createProviders } from "./gateway/providers/registry.ts";
@@ -130,7 +132,8 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const mostWaiting = config.maxWaiting ?? defaultMaxWaiting;
   const worker = startWorker({ ...shared, config, options, tuning, settings });
   const engine = createEngine({ ...shared, worker, backlog: createBacklog({ ...shared, mostWaiting }) });
-  const stopHints = await startHints(shared, database);
+  const redis = settings.redisUrl === null ? undefined : await openRedis({ url: settings.redisUrl, log: parts.log });
+  const stopHints = await startHints({ ...shared, redis, settings }, database);
   const stopPartials = savePartials(shared);
   return {
     engine,
@@ -149,6 +152,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
       await worker?.stop();
       await stopPartials();
       await stopHints();
+      await redis?.close();
       await metrics.close();
       await database.close();
     },
@@ -175,13 +179,20 @@ async function openDatabase(
   return openPglite({ dataDir, ...(onProgress !== undefined && { onProgress }) });
 }
 
+interface HintParts {
+  readonly hub: Hub;
+  readonly log: Logger;
+  readonly newId: NewId;
+  readonly redis: Redis | undefined;
+  readonly settings: Settings;
+}
+
 /** Hints of other processes: there are none beside an embedded database. */
-async function startHints(
-  { hub, log, newId }: { hub: Hub; log: Logger; newId: NewId },
-  database: Database,
-): Promise<() => Promise<void>> {
+async function startHints(parts: HintParts, database: Database): Promise<() => Promise<void>> {
+  const { hub, log, newId, redis, settings } = parts;
   if (database.kind === "embedded") return () => Promise.resolve();
-  return carryHints({ hub, log, database, process: newId() });
+  const carrier = redis === undefined ? notifyCarrier(database) : redisCarrier(redis, settings.redisPrefix);
+  return carryHints({ hub, log, carrier, process: newId() });
 }
 
 interface WorkerParts extends Omit<Parts, "database"> {

@@ -54,6 +54,7 @@ const homeOf: Readonly<Record<string, string>> = {
   "@fastify/": "server",
   commander: "cli",
   uuid: "platform",
+  ioredis: "events",
 };
 
 const sources = sourceFilesUnder("src");

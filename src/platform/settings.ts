@@ -12,6 +12,10 @@ export interface Settings {
   /** Null: the embedded database under `dataDir`. */
   readonly databaseUrl: string | null;
   readonly dataDir: string;
+  /** Null: processes hear of each other through the database alone, and no tasks come over BullMQ. */
+  readonly redisUrl: string | null;
+  /** What begins the names of keys and channels in Redis; keeps installations apart. */
+  readonly redisPrefix: string;
   /** The route of agents that name none; empty: `rules/default`. */
   readonly defaultRoute: readonly string[];
   readonly providers: {
@@ -46,6 +50,8 @@ export function readSettings(environment: Environment): Settings {
     host: read("HOST") ?? "127.0.0.1",
     databaseUrl: read("DATABASE_URL") ?? null,
     dataDir: read("HOLDFAST_DATA") ?? ".holdfast",
+    redisUrl: readRedisUrl(read("REDIS_URL")),
+    redisPrefix: read("REDIS_PREFIX") ?? "bull",
     defaultRoute: (read("HOLDFAST_MODEL") ?? "").split(",").flatMap((name) => name.trim() || []),
     providers: {
       openai: endpoint("OPENAI"),
@@ -76,6 +82,14 @@ function readPort(text: string): number {
   const port = Number(text);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw invalid("PORT", `is "${text}", not a port number`);
   return port;
+}
+
+/** Says nothing of the value: it may hold a password. */
+function readRedisUrl(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  const isUrl = URL.canParse(text) && ["redis:", "rediss:"].includes(new URL(text).protocol);
+  if (!isUrl) throw invalid("REDIS_URL", "is no redis://user:password@host:port/number (or rediss://…, over TLS)");
+  return text;
 }
 
 function readOneOf<Choice extends string>(name: string, value: string, choices: readonly Choice[]): Choice {

@@ -1,28 +1,27 @@
 /**
- * Carries hints between processes over Postgres NOTIFY. They are sent after what they speak of has committed, many in one
- * statement, on nobody's critical path; a lost one costs latency and nothing else.
+ * Brings hints to the other processes and hears theirs. They are sent after what they speak of has committed, many at once,
+ * on nobody's critical path; a lost one costs latency and nothing else.
  */
 import { isObject } from "../agent/json.ts";
 import { createBackground } from "../platform/background.ts";
 import { messageOf } from "../platform/errors.ts";
-import type { Database } from "../store/database.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { Carrier } from "./carrier.ts";
 import type { Hint, Hub } from "./hub.ts";
 
-const channel = "holdfast";
-/** More hints than this wait for the database: the rest are dropped. */
+/** More hints than this wait for the carrier: the rest are dropped. */
 const mostWaiting = 10_000;
-/** A payload of NOTIFY must be shorter than 8,000 bytes. */
+/** A payload must be shorter than 8,000 bytes. */
 const hintsPerPayload = 20;
 
 /** @param deps.process names this process, so that it does not hear its own hints @returns a function that stops it */
 export async function carryHints(deps: {
   hub: Hub;
-  database: Database;
+  carrier: Carrier;
   log: Logger;
   process: string;
 }): Promise<() => Promise<void>> {
-  const { hub, database, log, process } = deps;
+  const { hub, carrier, log, process } = deps;
   const background = createBackground((_name, error) => log.warn({ error: messageOf(error) }, "cannot send hints"));
   const waiting = new Map<string, Hint>();
   let sending = false;
@@ -32,13 +31,7 @@ export async function carryHints(deps: {
       while (waiting.size > 0) {
         const payloads = pack([...waiting.values()], process);
         waiting.clear();
-        await database.query({
-          name: "notify",
-          // A hint may be lost, so nobody waits for the disk on its account.
-          text: `select set_config('synchronous_commit', 'off', true), pg_notify($1, payload)
-                 from unnest($2::text[]) payload`,
-          values: [channel, payloads],
-        });
+        await carrier.send(payloads);
       }
     } finally {
       sending = false;
@@ -52,7 +45,7 @@ export async function carryHints(deps: {
     sending = true;
     background.start("hints", send);
   });
-  const stopListening = await database.listen(channel, (payload) => {
+  const stopListening = await carrier.listen((payload) => {
     for (const hint of unpack(payload, process)) hub.hint(hint, "elsewhere");
   });
   return async () => {
