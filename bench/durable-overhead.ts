@@ -10,7 +10,7 @@ import { readSettings } from "../src/platform/settings.ts";
 import { createCoalescer } from "../src/store/coalescer.ts";
 import type { Database } from "../src/store/database.ts";
 import { silentLogger } from "../src/telemetry/log.ts";
-import { scriptedGateway } from "../src/testing/scripted-model.ts";
+import type { ModelGateway } from "../src/gateway/model-gateway.ts";
 import { measure, type Load, type Measured } from "./measure.ts";
 
 export interface Row extends Measured {
@@ -62,17 +62,13 @@ export async function startHoldfast(database: Database): Promise<Holdfast> {
     input: { type: "object", properties: { turn: { type: "number" }, text: { type: "string" } } },
     run: () => ({ found: text }),
   });
-  const gateway = scriptedGateway((request) => {
-    const turn = request.messages.filter(({ role }) => role === "assistant").length;
-    return turn === turns - 1 ? { text } : { calls: [{ name: "look_up", input: { turn, text } }] };
-  });
   const limits = { maxSteps: turns + 1, tokens: 1_000_000 };
   const agent = defineAgent({ name: "bench", instructions: "Look things up.", tools: ["look_up"], limits });
   // The bench owns the database: it outlives this instance.
   const borrowed: Database = { ...database, close: () => Promise.resolve() };
   return createHoldfast(defineConfig({ agents: [agent], tools: [lookUp] }), {
     settings: readSettings({}),
-    parts: { database: borrowed, gateway, log: silentLogger },
+    parts: { database: borrowed, gateway: instantModel, log: silentLogger },
   });
 }
 
@@ -81,6 +77,26 @@ export async function holdfastTask(holdfast: Holdfast): Promise<void> {
   const result = await task.result();
   if (result.stepsUsed !== turns || result.toolCalls !== turns - 1) throw new Error(JSON.stringify(result));
 }
+
+/** Answers at once and keeps nothing: what is measured is the engine. */
+const instantModel: ModelGateway = {
+  call: ({ messages }) => {
+    const turn = messages.filter(({ role }) => role === "assistant").length;
+    const last = turn === turns - 1;
+    return Promise.resolve({
+      parts: [
+        last ? { type: "text", text } : { type: "call", id: `call_${turn}`, tool: "look_up", input: { turn, text } },
+      ],
+      finish: last ? "stop" : "calls",
+      model: "instant/model",
+      usage: { input: 10, cached: 0, output: 5, reasoning: 0, estimated: false },
+      costMicros: 0,
+      ttftMs: 0,
+      tpotMs: 0,
+      attempts: [],
+    });
+  },
+};
 
 type RawInsert = (row: { task_id: string; seq: number; body: unknown }) => Promise<undefined>;
 

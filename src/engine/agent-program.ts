@@ -87,9 +87,13 @@ function beginTask({ agent, task, history, deps }: Run): State {
 function toStep(run: Run, state: State, action: Action): Step {
   switch (action.type) {
     case "call_model":
-      return { type: "effect", run: (context) => callModel(run, { state, context, action }) };
+      return { type: "effect", onlyReads: false, run: (context) => callModel(run, { state, context, action }) };
     case "run_tools":
-      return { type: "effect", run: (context) => runTools(run, action.calls, context) };
+      return {
+        type: "effect",
+        onlyReads: action.calls.every(({ call }) => call.effect === "read" || call.problem !== undefined),
+        run: (context) => runTools(run, action.calls, context),
+      };
     case "ask":
       return { type: "park", entries: action.questions.map((question) => toEntry(run, question)), until: null };
     case "wait":

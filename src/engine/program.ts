@@ -34,7 +34,12 @@ export type OpenProgram = (task: ClaimedTask) => Promise<OpenedProgram>;
 
 export type Step =
   /** Does something; the entries it answers become durable before the next step's effect. */
-  | { readonly type: "effect"; readonly run: (context: EffectContext) => Promise<readonly EntryBody[]> }
+  | {
+      readonly type: "effect";
+      /** Nobody can tell that it happened: it need not wait until what asked for it is durable. */
+      readonly onlyReads: boolean;
+      readonly run: (context: EffectContext) => Promise<readonly EntryBody[]>;
+    }
   /** Waits, holding no worker, until a time (milliseconds since the epoch) or, if null, an event. */
   | { readonly type: "park"; readonly entries: readonly EntryBody[]; readonly until: number | null }
   | {

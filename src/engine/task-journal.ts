@@ -41,6 +41,8 @@ export class TaskJournal {
   #lastSeq: number;
   #unwritten: Entry[] = [];
   #writing: Promise<void> = Promise.resolve();
+  /** The write that comes next is asked for, and takes along whatever is added until its statement is made. */
+  #gathering = false;
 
   constructor(deps: TaskJournalDeps) {
     this.#deps = deps;
@@ -59,7 +61,10 @@ export class TaskJournal {
 
   /** Resolves when everything added before is durable. */
   flush(): Promise<void> {
-    this.#writing = this.#writing.then(() => this.#write());
+    if (!this.#gathering && this.#unwritten.length > 0) {
+      this.#gathering = true;
+      this.#writing = this.#writing.then(() => this.#write());
+    }
     return this.#writing;
   }
 
@@ -109,9 +114,20 @@ export class TaskJournal {
 
   async #write(): Promise<void> {
     const { store, task, onCancel } = this.#deps;
-    const entries = [...this.#unwritten];
-    if (entries.length === 0) return;
-    const held = await persist(this.#deps, () => store.append({ taskId: task.id, epoch: task.epoch, entries }));
+    let entries: readonly Entry[] = [];
+    const take = (): readonly Entry[] => {
+      this.#gathering = false;
+      return (entries = [...this.#unwritten]);
+    };
+    const append = {
+      taskId: task.id,
+      epoch: task.epoch,
+      /** Taken when the statement is made: what came while it waited for its turn travels, too. */
+      get entries() {
+        return take();
+      },
+    };
+    const held = await persist(this.#deps, () => store.append(append));
     if (held === undefined) throw new LeaseLostError(task.id);
     this.#written(entries);
     if (held.cancelRequestedBy !== null) onCancel(held.cancelRequestedBy);

@@ -59,10 +59,12 @@ export async function runTask(run: TaskRunDeps): Promise<RunOutcome> {
     const step: Step = isCancelled(run) ? cancelStep(run) : program.next(clock.now());
     switch (step.type) {
       case "effect": {
-        await journal.flush();
+        const written = journal.flush();
+        if (!step.onlyReads || run.stopping.aborted || run.cancelled.aborted) await written;
         if (run.stopping.aborted) return "handed_back";
         if (isCancelled(run)) break;
-        journal.add(await performEffect(run, step));
+        const [entries] = await Promise.all([performEffect(run, step), written]);
+        journal.add(entries);
         break;
       }
       case "park": {

@@ -261,11 +261,16 @@ for (const { name, open } of await testDatabases()) {
       const heard: string[] = [];
       const end = Promise.withResolvers<void>();
       const listen = (payload: string): void => void (payload === "end" ? end.resolve() : heard.push(payload));
-      const stopFirst = await database.listen("news", (payload) => listen(`first ${payload}`));
+      const first = Promise.withResolvers<void>();
+      const stopFirst = await database.listen("news", (payload) => {
+        listen(`first ${payload}`);
+        first.resolve();
+      });
       const stop = await database.listen("news", listen);
       const notify = (payload: string) => sql("select pg_notify('news', $1)", payload);
       await database.batch([notify("one"), sql("select 1")]);
       await assert.rejects(database.batch([notify("undone"), sql("select 1 / 0")]));
+      await first.promise;
       await stopFirst();
       await database.query(notify("two"));
       await database.query(notify("end"));

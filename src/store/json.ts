@@ -10,6 +10,11 @@ export function encodeJson(value: unknown): string {
   return suspicious.test(text) ? text.replaceAll(anyEscape, replaceRefused) : text;
 }
 
+/** The same for plain text. */
+export function encodeText(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "\ufffd");
+}
+
 // JSON.stringify writes U+0000 and lone surrogates, and no other surrogates, as escapes in lower case. This may also
 // match the text of an escape that is itself escaped, so it only decides whether to look closely.
 const suspicious = /\\u(?:0000|d[89a-f])/;

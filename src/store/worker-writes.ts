@@ -62,6 +62,7 @@ export function createWorkerWrites(database: Database) {
 
     finish: createCoalescer<Finish, Finished>({
       maxItems: mostPerFlush,
+      keyOf: ({ taskId }) => taskId,
       flush: async (finishes) => {
         const [, ended = [], promoted = []] = await database.batch(finishStatements(finishes));
         const times = new Map(ended.map(({ id, finishedAt }) => [id, finishedAt as number]));

@@ -26,34 +26,33 @@ export function reportWrites(database: Database, reach: Reach): Database {
   };
 }
 
-interface Carried {
-  readonly id?: string;
-  readonly idempotency_key?: string;
-  readonly task_id?: string;
-  readonly seq?: number;
-}
-
-function pointsOf({ name, text, values }: Statement, names: Map<string, string>): string[] {
+function pointsOf({ name = "", text, values }: Statement, names: Map<string, string>): string[] {
   if (name === "submit") {
-    return recordsIn(values).map(({ id = "", idempotency_key: key = "" }) => {
-      const task = key.split("/").at(-1) ?? "";
-      names.set(id, task);
-      return `submit of ${task}`;
-    });
+    return (JSON.parse(String(values[0])) as { id: string; idempotency_key: string }[]).map(
+      ({ id, idempotency_key: key }) => {
+        const task = key.split("/").at(-1) ?? "";
+        names.set(id, task);
+        return `submit of ${task}`;
+      },
+    );
   }
   if (text.includes("set status = 'answered'")) return ["answer"];
+  const first = firstOfEntries.get(name);
+  if (first === undefined) return [];
+  // Entries travel as arrays, one per column: task ids, epochs, numbers, …
+  const taskIds = values[first] as string[];
+  const numbers = values[first + 2] as number[];
   const last = new Map<string, number>();
-  for (const { task_id: taskId = "", seq = 0 } of recordsIn(values)) {
+  for (const [index, taskId] of taskIds.entries()) {
     const task = names.get(taskId);
-    if (task !== undefined) last.set(task, Math.max(seq, last.get(task) ?? 0));
+    if (task !== undefined) last.set(task, Math.max(numbers[index] ?? 0, last.get(task) ?? 0));
   }
   return [...last].map(([task, seq]) => `entries up to ${seq} of ${task}`);
 }
 
-/** Rows travel as JSON text. */
-function recordsIn(values: readonly unknown[]): Carried[] {
-  return values.flatMap((value) => {
-    if (typeof value !== "string" || !value.startsWith("[{")) return [];
-    return JSON.parse(value) as Carried[];
-  });
-}
+/** At which value of a statement its entries begin. */
+const firstOfEntries = new Map([
+  ["append", 1],
+  ["finish", 10],
+  ["park", 10],
+]);

@@ -4,9 +4,9 @@
  * slipped in between must find its task promoted.
  */
 import type { Statement } from "../database.ts";
-import { encodeJson } from "../json.ts";
+import { encodeText } from "../json.ts";
 import type { TaskResult } from "../task-row.ts";
-import { entryColumns, entryRows, type Append } from "./append.ts";
+import { anyOf, entryArrays, entryRows, type Append } from "./append.ts";
 
 export interface Finish extends Append {
   readonly tenant: string;
@@ -14,14 +14,15 @@ export interface Finish extends Append {
   readonly result: TaskResult;
 }
 
-/** The rows of the second statement are `{id}` of the tasks whose lease still held, of the third `{id}` of the promoted. */
+/**
+ * The rows of the second statement are `{id}` of the tasks whose lease still held, of the third `{id}` of the promoted.
+ * @param finishes at most one of each task
+ */
 export function finishStatements(finishes: readonly Finish[]): Statement[] {
   const ids = finishes.map(({ taskId }) => taskId);
-  const ends = encodeJson(finishes.map(toRow));
-  const entries = encodeJson(finishes.flatMap(entryRows));
   return [
     { name: "lock_sessions", text: lockSessionsSql, values: [finishes.map(({ sessionId }) => sessionId)] },
-    { name: "finish", text: finishSql, values: [ends, entries, ids] },
+    { name: "finish", text: finishSql, values: [ids, ...resultArrays(finishes), ...entryArrays(finishes)] },
     promoteStatement(ids),
   ];
 }
@@ -31,41 +32,40 @@ export function promoteStatement(endedIds: readonly string[]): Statement {
   return { name: "promote", text: promoteSql, values: [endedIds] };
 }
 
-function toRow({ taskId, epoch, result }: Finish): Record<string, unknown> {
-  return {
-    id: taskId,
-    epoch,
-    status: result.status,
-    output: result.output,
-    error: result.error,
-    error_message: result.errorMessage,
-    steps_used: result.stepsUsed,
-    tokens_used: result.tokensUsed,
-    tool_calls: result.toolCalls,
-    cost_micros: result.costMicros,
-  };
+function resultArrays(finishes: readonly Finish[]): unknown[][] {
+  return [
+    finishes.map(({ epoch }) => epoch),
+    finishes.map(({ result }) => result.status),
+    finishes.map(({ result }) => encodeText(result.output)),
+    finishes.map(({ result }) => result.error),
+    finishes.map(({ result }) => encodeText(result.errorMessage)),
+    finishes.map(({ result }) => result.stepsUsed),
+    finishes.map(({ result }) => result.tokensUsed),
+    finishes.map(({ result }) => result.toolCalls),
+    finishes.map(({ result }) => result.costMicros),
+  ];
 }
 
 const lockSessionsSql = `
-select from session where id = any($1::text[]) order by id, tenant for no key update`;
+select from session where id = ${anyOf("$1", "text")} order by id, tenant for no key update`;
 
+// The arrays are indexed by where a task stands in the first: joined to a record set, whose size the planner does not
+// know, they would be compared row by row.
 const finishSql = `
-with input as materialized (
-  select * from json_to_recordset($1::json) as i(
-    id uuid, epoch int, status text, output text, error text, error_message text,
-    steps_used int, tokens_used int, tool_calls int, cost_micros bigint)
-), ended as (
+with ended as (
   update task t
-  set status = i.status, output = i.output, error = i.error, error_message = i.error_message,
-      steps_used = i.steps_used, tokens_used = i.tokens_used, tool_calls = i.tool_calls, cost_micros = i.cost_micros,
-      dead_letter = i.status = 'failed', lease_owner = null, finished_at = holdfast_now()
-  from input i
-  where t.id = any($3::uuid[]) and t.id = i.id and t.epoch = i.epoch and t.status = 'running'
+  set (status, output, error, error_message, steps_used, tokens_used, tool_calls, cost_micros, dead_letter) = (
+        select ($3::text[])[n], ($4::text[])[n], ($5::text[])[n], ($6::text[])[n], ($7::int[])[n], ($8::int[])[n],
+               ($9::int[])[n], ($10::bigint[])[n], ($3::text[])[n] = 'failed'
+        from array_position($1::uuid[], t.id) n),
+      lease_owner = null, finished_at = holdfast_now()
+  where t.id = ${anyOf("$1", "uuid")} and t.status = 'running' and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]
   returning t.id, t.tenant, t.session_id, t.status, t.finished_at
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)
-  select i.task_id, i.seq, i.epoch, i.kind, to_timestamp(i.at / 1000), i.body
-  from json_to_recordset($2::json) as i(${entryColumns}) join ended e on e.id = i.task_id
+  select i.task_id, i.seq, i.epoch, i.kind, i.at, i.body
+  from ${entryRows(11)} i
+  where (i.task_id in (select id from ended)) is true
   on conflict do nothing
 ), counted as (
   update session s
@@ -89,6 +89,6 @@ cross join lateral (
     and t.status in ('pending', 'running', 'waiting')
   order by t.position limit 1
 ) behind
-where ended.id = any($1::uuid[]) and ended.is_head and ended.status in ('completed', 'failed', 'cancelled')
+where ended.id = ${anyOf("$1", "uuid")} and ended.is_head and ended.status in ('completed', 'failed', 'cancelled')
   and next.id = behind.id and not next.is_head
 returning next.id`;

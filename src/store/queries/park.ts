@@ -1,8 +1,8 @@
 /** Lets a task wait, holding no worker: for a human (its questions become approvals), for a time, or both. */
 import type { Statement } from "../database.ts";
-import { encodeJson } from "../json.ts";
+import { encodeText } from "../json.ts";
 import type { TaskProgress } from "../task-row.ts";
-import { entryColumns, entryRows, type Append } from "./append.ts";
+import { entryArrays, entryRows, type Append } from "./append.ts";
 
 export interface Park extends Append {
   readonly tenant: string;
@@ -29,12 +29,12 @@ export function parkStatement(park: Park): Statement {
       wakeInMs,
       tenant,
       agent,
-      encodeJson(entryRows(park)),
-      encodeJson(output),
+      encodeText(output),
       stepsUsed,
       tokensUsed,
       toolCalls,
       costMicros,
+      ...entryArrays([park]),
     ],
   };
 }
@@ -44,14 +44,14 @@ with held as materialized (
   select id, epoch, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
 ), parked as (
   update task t set status = 'waiting', lease_owner = null, takeovers = 0, wake_at = holdfast_now() + $3::float8 * interval '1 millisecond',
-    output = $7::json #>> '{}', steps_used = $8, tokens_used = $9, tool_calls = $10, cost_micros = $11
+    output = $6, steps_used = $7, tokens_used = $8, tool_calls = $9, cost_micros = $10
   from held h where t.id = h.id and h.cancel_requested_by is null
   returning t.id
 ), input as materialized (
-  select i.* from json_to_recordset($6::json) as i(${entryColumns}) join parked p on p.id = i.task_id
+  select i.* from ${entryRows(11)} i join parked p on p.id = i.task_id
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)
-  select task_id, seq, epoch, kind, to_timestamp(at / 1000), body from input
+  select task_id, seq, epoch, kind, at, body from input
   on conflict do nothing
 ), asked as (
   insert into approval (id, tenant, task_id, agent, kind, call_id, tool, input, input_hash, reason)

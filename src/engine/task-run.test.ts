@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { migratedSnapshot } from "../../test/support/databases.ts";
+import { borrowed, kindsOf, startHoldfast, toolOf } from "../../test/support/running-holdfast.ts";
+import type { Database } from "../store/database.ts";
+import { openPglite } from "../store/pglite.ts";
+
+const embedded = await openPglite({ dataDir: "memory", snapshot: await migratedSnapshot() });
+after(() => embedded.close());
+
+const script = [{ calls: [{ name: "act", input: {} }] }, { text: "Done." }];
+
+/** Counts the appends; each waits for `before`. */
+function watched(before: () => Promise<void>) {
+  let appends = 0;
+  const query: Database["query"] = async (statement) => {
+    if (statement.name === "append") {
+      appends += 1;
+      await before();
+    }
+    return embedded.query(statement);
+  };
+  return { database: { ...borrowed(embedded), query }, appends: () => appends };
+}
+
+for (const effect of ["read", "idempotent", "once"] as const) {
+  const waits = effect !== "read";
+  test(`a tool of effect ${effect} ${waits ? "waits" : "does not wait"} until the turn that asked for it is durable`, async () => {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const { database } = watched(() => {
+      begun.resolve();
+      return gate.promise;
+    });
+    let ran = false;
+    const tool = toolOf("act", effect, () => (ran = true));
+    const holdfast = await startHoldfast(database, { script, tools: [tool] });
+    const task = await holdfast.submit({ prompt: "Work" });
+    await begun.promise;
+    // Whatever would run before the append is answered has run by now.
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    assert.equal(ran, !waits);
+    assert.equal(holdfast.gateway.requests.length, 1, "the next model turn waits in any case");
+    gate.resolve();
+    assert.equal((await task.result()).status, "completed");
+    const intent = effect === "once" ? ["intent"] : [];
+    assert.deepEqual(await kindsOf(holdfast, task.id), ["model", ...intent, "tool", "model", "end"]);
+    await holdfast.stop();
+  });
+}
+
+test("a turn and what it read at once travel in one append", async () => {
+  const { database, appends } = watched(() => Promise.resolve());
+  const holdfast = await startHoldfast(database, { script, tools: [toolOf("act", "read", () => "seen")] });
+  const task = await holdfast.submit({ prompt: "Work" });
+  assert.equal((await task.result()).status, "completed");
+  assert.equal(appends(), 1);
+  assert.deepEqual(await kindsOf(holdfast, task.id), ["model", "tool", "model", "end"]);
+  await holdfast.stop();
+});
