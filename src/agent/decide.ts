@@ -83,7 +83,7 @@ function deadlineOf({ limits, startedAt, humanMs }: State): number {
 
 function stopStutter(state: State): Action | undefined {
   const repeated = state.calls.find(
-    ({ repeatKey, status }) => status === "planned" && (state.repeats[repeatKey] ?? 0) > mostRepeats,
+    ({ repeatKey, status }) => status === "planned" && state.repeats.count(repeatKey) > mostRepeats,
   );
   if (repeated === undefined) return undefined;
   const reason = `The agent asks for the same call for the ${mostRepeats + 1}th time.`;
@@ -103,7 +103,7 @@ function runCalls(state: State): Action | undefined {
 
 /** The last turn asked for nothing: it is the answer. */
 function answer(state: State): Action | undefined {
-  const last = state.messages.at(-1);
+  const last = state.messages.last;
   if (last?.role !== "assistant" || state.calls.length > 0) return undefined;
   if (state.finish === "content_filter") {
     const message = "The model's provider withheld the answer by its content policy.";

@@ -16,8 +16,9 @@ import {
   type Told,
 } from "../../test/support/journal-builders.ts";
 import type { Message, ToolOutcome } from "./conversation.ts";
-import type { Answer } from "./journal.ts";
-import { lastText, type State } from "./state.ts";
+import type { Answer, Entry } from "./journal.ts";
+import { begin, fold, lastText, type State } from "./state.ts";
+import { Tally } from "./tally.ts";
 
 function after(...told: Told[]): State {
   return stateAfter(briefOf(), ...told);
@@ -29,7 +30,7 @@ function statuses(state: State): string[] {
 
 /** The outcomes the model reads, in the order it reads them. */
 function outcomesIn(state: State): [string, ToolOutcome][] {
-  return state.messages.flatMap((message) => (message.role === "tool" ? [[message.callId, message.outcome]] : []));
+  return [...state.messages].flatMap((message) => (message.role === "tool" ? [[message.callId, message.outcome]] : []));
 }
 
 const held = [turn({ calls: [callOf("c1", { needsApproval: true })] }), question("tool", "a1", { call: "c1" })];
@@ -74,7 +75,10 @@ describe("A model turn", () => {
     const one = callOf("c1", { input: { a: 1, b: { c: 2, d: 3 } } });
     const same = callOf("c2", { input: { b: { d: 3, c: 2 }, a: 1 } });
     const state = after(turn({ calls: [one, same, { ...same, id: "c3", tool: "list" }, invalidCall("c4")] }));
-    assert.deepEqual(Object.values(state.repeats), [2, 1]);
+    assert.deepEqual(
+      state.calls.map(({ repeatKey }) => state.repeats.count(repeatKey)),
+      [2, 2, 1, 0],
+    );
   });
 });
 
@@ -152,7 +156,7 @@ describe("Answers of a human", () => {
     const earlier = [turn({ calls: [callOf("c1", { input: "old" })] }), outcome("c1")];
     const state = after(...earlier, ...held, answer("a1", { decision: "edit", input: { amount: 1 } }));
     assert.deepEqual(state.calls[0]?.call.input, { amount: 1 });
-    const inputs = state.messages.flatMap((message) =>
+    const inputs = [...state.messages].flatMap((message) =>
       message.role === "assistant" ? message.parts.flatMap((part) => (part.type === "call" ? [part.input] : [])) : [],
     );
     assert.deepEqual(inputs, ["old", { amount: 1 }]);
@@ -181,7 +185,7 @@ describe("Answers of a human", () => {
     const advised = answer("a1", { decision: "continue", advice: "Be brief.", limits: {} });
     const limit = question("limit", "a1", { input: { limit: "max_steps_reached", used: 1, ceiling: 10 } });
     const state = after(turn({ calls: [callOf("c1")], input: 10 }), outcome("c1", ""), limit, advised);
-    assert.deepEqual(state.messages.at(-1), { role: "user", text: "Be brief." } satisfies Message);
+    assert.deepEqual(state.messages.last, { role: "user", text: "Be brief." } satisfies Message);
     assert.equal(state.contextTokens, 10 + 6 + 3);
 
     const calls = [callOf("c1", { input: 1 }), callOf("c2", { input: 2 }), callOf("c3", { input: 1 })];
@@ -244,7 +248,8 @@ describe("An end and a replay", () => {
       replay("Again", 70),
     );
     assert.equal(state.prompt, "Again");
-    assert.deepEqual([state.messages, state.calls, state.repeats, state.ended], [[], [], {}, null]);
+    assert.deepEqual([[...state.messages], state.calls, state.ended], [[], [], null]);
+    assert.equal(state.repeats, Tally.empty);
     assert.deepEqual(state.spent, { steps: 1, tokens: 10, costMicros: 3 });
     assert.deepEqual(state.spentBefore, state.spent);
     assert.equal(state.startedAt, 70);
@@ -254,4 +259,24 @@ describe("An end and a replay", () => {
     const state = after(failure(5), failure(null), end(), replay(null));
     assert.deepEqual([state.failures, state.retryAt, state.fatal, state.ended], [0, null, null, null]);
   });
+});
+
+test("folding an entry takes as long at the end of a long journal as at the beginning", () => {
+  const msPerStep = (steps: number): number => {
+    const told = Array.from({ length: steps }, (_, index) => {
+      const calls = [callOf(`a${index}`), callOf(`b${index}`)];
+      return [turn({ text: "So", calls }), outcome(`b${index}`), outcome(`a${index}`)];
+    });
+    const journal = told.flat().map((entry, index): Entry => ({ ...entry, seq: index + 1, at: 0 }));
+    const runs = Array.from({ length: 3 }, () => {
+      const from = performance.now();
+      assert.equal(lastText(journal.reduce(fold, begin(briefOf()))), "So");
+      return performance.now() - from;
+    });
+    return Math.min(...runs) / steps;
+  };
+  msPerStep(500);
+  const [short, long] = [msPerStep(500), msPerStep(16_000)];
+  // Copying all messages at every entry made it 30 times.
+  assert.ok(long < short * 6, `${short * 1_000} µs a step in a short journal, ${long * 1_000} µs in a long one`);
 });

@@ -2,8 +2,7 @@
  * The state of a task: a pure fold over its journal. There is no other state, so any process that can read the journal
  * can go on with the task.
  */
-import type { Message, ToolOutcome } from "./conversation.ts";
-import { textOf } from "./conversation.ts";
+import type { ToolOutcome } from "./conversation.ts";
 import type { Limits } from "./definition.ts";
 import { canonicalJson, isObject, type Json } from "./json.ts";
 import {
@@ -19,6 +18,8 @@ import {
   type ReplayEntry,
 } from "./journal.ts";
 import { type Budget, estimateTokens, raiseLimits, type Spent } from "./limits.ts";
+import { Tally } from "./tally.ts";
+import { Transcript } from "./transcript.ts";
 
 /** What a task is given before its first entry. */
 export interface Brief {
@@ -34,7 +35,7 @@ export interface State extends Budget {
   readonly brief: Brief;
   readonly prompt: string;
   /** The task's own messages after the prompt. */
-  readonly messages: readonly Message[];
+  readonly messages: Transcript;
   /** The calls of the last model turn. */
   readonly calls: readonly CallState[];
   /** How the last model turn ended; null before the first. */
@@ -44,7 +45,7 @@ export interface State extends Budget {
   /** A price was unknown, so that `spent.costMicros` is only a lower bound. */
   readonly costUnknown: boolean;
   /** How often each call, by tool and canonical arguments, was asked for. */
-  readonly repeats: Readonly<Record<string, number>>;
+  readonly repeats: Tally;
   /** Turns in a row in which every call was invalid. */
   readonly invalidTurns: number;
   /** Failures in a row of the task itself, and when to try again. */
@@ -79,7 +80,7 @@ export function begin(brief: Brief): State {
     brief,
     prompt: brief.prompt,
     limits: brief.limits,
-    messages: [],
+    messages: Transcript.empty,
     calls: [],
     finish: null,
     openQuestions: [],
@@ -88,7 +89,7 @@ export function begin(brief: Brief): State {
     toolCalls: 0,
     costUnknown: false,
     contextTokens: brief.overheadTokens + estimateTokens(brief.prompt),
-    repeats: {},
+    repeats: Tally.empty,
     invalidTurns: 0,
     failures: 0,
     retryAt: null,
@@ -102,18 +103,14 @@ export function begin(brief: Brief): State {
   };
 }
 
-/** The state after one more entry. */
+/** The state after one more entry. It takes as long as the entry's turn is, however long the journal before it. */
 export function fold(state: State, entry: Entry): State {
   return { ...state, ...change(state, entry), lastSeq: entry.seq };
 }
 
 /** The text of the last turn that said something: the answer, or as much of it as there is. */
 export function lastText(state: State): string {
-  for (const message of state.messages.toReversed()) {
-    const text = message.role === "assistant" ? textOf(message.parts) : "";
-    if (text !== "") return text;
-  }
-  return "";
+  return state.messages.text;
 }
 
 function change(state: State, entry: Entry): Partial<State> {
@@ -151,10 +148,8 @@ function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<
     };
   });
   const valid = calls.filter(({ call }) => call.problem === undefined);
-  const repeats = { ...state.repeats };
-  for (const call of valid) repeats[call.repeatKey] = (repeats[call.repeatKey] ?? 0) + 1;
   return {
-    messages: [...state.messages, { role: "assistant", parts: entry.parts }],
+    messages: state.messages.withTurn({ role: "assistant", parts: entry.parts }),
     calls,
     finish: entry.finish,
     spent: {
@@ -164,7 +159,7 @@ function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<
     },
     costUnknown: state.costUnknown || entry.costMicros === null,
     contextTokens: entry.usage.input + entry.usage.output,
-    repeats,
+    repeats: state.repeats.with(valid.map(({ repeatKey }) => repeatKey)),
     invalidTurns: entry.calls.length > 0 && valid.length === 0 ? state.invalidTurns + 1 : 0,
     failures: 0,
     retryAt: null,
@@ -178,7 +173,10 @@ function afterOutcome(state: State, callId: string, outcome: ToolOutcome): Parti
   const { tool } = open.call;
   return {
     calls: withStatus(state.calls, callId, "done"),
-    messages: inCallOrder([...state.messages, { role: "tool", callId, tool, outcome }], state.calls),
+    messages: state.messages.withOutcome(
+      { callId, tool, outcome },
+      state.calls.map(({ call }) => call.id),
+    ),
     contextTokens: state.contextTokens + estimateTokens(JSON.stringify(outcome)),
   };
 }
@@ -244,16 +242,17 @@ function afterContinue(
     if (answer.advice === "") return { limits };
     return {
       limits,
-      messages: [...state.messages, { role: "user", text: answer.advice }],
+      messages: state.messages.withUser(answer.advice),
       contextTokens: state.contextTokens + estimateTokens(answer.advice),
     };
   }
-  if (answer.advice === "") return { calls: withStatus(state.calls, question.callId ?? "", "planned"), repeats: {} };
+  if (answer.advice === "")
+    return { calls: withStatus(state.calls, question.callId ?? "", "planned"), repeats: Tally.empty };
   // With advice the repeated call does not run, however often the turn asks for it: the model sees the advice instead.
   const asked = state.calls.find(({ call }) => call.id === question.callId);
   const same = openCalls(state).filter(({ repeatKey }) => repeatKey === asked?.repeatKey);
   const outcome = refusal("stopped_by_human", "A human stopped this repetition", answer.advice);
-  return { ...afterOutcomes(state, same, outcome), repeats: {} };
+  return { ...afterOutcomes(state, same, outcome), repeats: Tally.empty };
 }
 
 function afterReplay(state: State, entry: ReplayEntry & { at: number }): Partial<State> {
@@ -273,10 +272,10 @@ function afterReplay(state: State, entry: ReplayEntry & { at: number }): Partial
   return {
     ...again,
     prompt: entry.prompt,
-    messages: [],
+    messages: Transcript.empty,
     calls: [],
     finish: null,
-    repeats: {},
+    repeats: Tally.empty,
     spentBefore: state.spent,
     contextTokens: overheadTokens + estimateTokens(entry.prompt),
   };
@@ -293,7 +292,7 @@ function beforeQuestions({ calls, openQuestions }: State): readonly CallState[] 
 /** Without the turn that the content filter withheld, so that a replay asks the model again. */
 function beforeWithheld({ finish, calls, messages }: State): Partial<State> {
   if (finish !== "content_filter" || calls.length > 0) return {};
-  return { finish: null, messages: messages.slice(0, lastAssistant(messages)) };
+  return { finish: null, messages: messages.withoutTurn() };
 }
 
 function withStatus(calls: readonly CallState[], callId: string, status: CallState["status"]): readonly CallState[] {
@@ -306,27 +305,13 @@ function withInput(state: State, callId: string, input: Json): Partial<State> {
     calls: state.calls.map((each) =>
       each.call.id === callId ? { ...each, call: { ...each.call, input }, status: "approved" } : each,
     ),
-    messages: state.messages.map((message, index) => {
-      if (message.role !== "assistant" || index !== lastAssistant(state.messages)) return message;
+    messages: state.messages.withChangedTurn((message) => {
       const parts = message.parts.map((part) =>
         part.type === "call" && part.id === callId ? { ...part, input } : part,
       );
       return { ...message, parts };
     }),
   };
-}
-
-/** Outcomes arrive in any order; the model reads them in the order of its calls. */
-function inCallOrder(messages: Message[], calls: readonly CallState[]): Message[] {
-  const turn = lastAssistant(messages) + 1;
-  const position = (message: Message): number =>
-    message.role === "tool" ? calls.findIndex(({ call }) => call.id === message.callId) : -1;
-  const outcomes = messages.slice(turn).sort((a, b) => position(a) - position(b));
-  return [...messages.slice(0, turn), ...outcomes];
-}
-
-function lastAssistant(messages: readonly Message[]): number {
-  return messages.findLastIndex((message) => message.role === "assistant");
 }
 
 function refusal(code: string, what: string, comment: string): ToolOutcome {
