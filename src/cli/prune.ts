@@ -44,7 +44,7 @@ async function pruneNow({ terminal, environment, clock }: Context, flags: PruneF
     count(values, "large value"),
   ].join(", ");
   terminal.print(`${dryRun ? "Would delete" : "Deleted"} ${what}.`);
-  terminal.note(terminal.paintNote("dim", `In the database ${describeDatabase(settings)}.`));
+  terminal.note(terminal.paintNote("dim", `The database: ${describeDatabase(settings)}.`));
 }
 
 type PruneSettings = ReturnType<typeof hostSettings>;
