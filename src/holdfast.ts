@@ -12,7 +12,6 @@ import { createBacklog } from "./engine/backlog.ts";
 import { createConversations } from "./engine/conversations.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { openProgram, type OpenProgram } from "./engine/program.ts";
-import { keepRetention } from "./engine/retention.ts";
 import { defaultRetries, type RetryPolicy } from "./engine/task-run.ts";
 import type { TaskRequest } from "./engine/task-request.ts";
 import { onlyTenant } from "./engine/tenant.ts";
@@ -31,6 +30,7 @@ import { assert } from "./platform/errors.ts";
 import { systemId, type NewId } from "./platform/ids.ts";
 import { systemRandom, type Random } from "./platform/random.ts";
 import { processEnvironment, readSettings, type Settings } from "./platform/settings.ts";
+import type { BrokerDoor, BrokerDoorDeps } from "./server/broker/broker-door.ts";
 import type { Database } from "./store/database.ts";
 import { migrate } from "./store/migrate.ts";
 import { openPglite } from "./store/pglite.ts";
@@ -126,7 +126,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const tools = createToolRunner({
     catalogue: createToolCatalogue(toolsOf(config)),
     clock: parts.clock,
-    keepLarge: (owner, content) => keepLarge(store, owner, content),
+    keepLarge: (tenant, content) => keepLarge(store, tenant, content),
   });
   const agents = new Map(config.agents.map((agent) => [agent.name, agent]));
   const shared = { ...parts, store, hub, metrics, tools, agents, pollMs: tuning.pollMs };
@@ -135,8 +135,9 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const engine = createEngine({ ...shared, worker, backlog: createBacklog({ ...shared, mostWaiting }) });
   const redis = settings.redisUrl === null ? undefined : await openRedis({ url: settings.redisUrl, log: parts.log });
   const stopHints = await startHints({ ...shared, redis, settings }, database);
+  const hosted = worker === undefined ? [] : (options.hostedAgents ?? [...agents.keys()]);
+  const door = await openDoor({ ...shared, engine, agents: hosted }, { redis, settings, lockMs: tuning.leaseMs });
   const stopPartials = savePartials(shared);
-  const stopRetention = keepRetention({ ...shared, retention: settings.retention });
   return {
     engine,
     store,
@@ -151,8 +152,9 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     },
     task: (id) => taskHandle(engine, id),
     async stop() {
-      await stopRetention();
+      await door?.stopTaking();
       await worker?.stop();
+      await door?.close();
       await stopPartials();
       await stopHints();
       await redis?.close();
@@ -174,9 +176,8 @@ function assembleParts(settings: Settings, { parts = {} }: HoldfastOptions): Omi
   };
 }
 
-/** The database that the settings name; not migrated. @throws HoldfastError `database_unreachable`, `data_directory_locked` */
-export async function openDatabase(
-  { databaseUrl, dataDir }: Pick<Settings, "databaseUrl" | "dataDir">,
+async function openDatabase(
+  { databaseUrl, dataDir }: Settings,
   { onProgress, log, clock }: { onProgress?: ((message: string) => void) | undefined; log: Logger; clock: Clock },
 ): Promise<Database> {
   if (databaseUrl !== null) return openPostgres({ url: databaseUrl, clock, log: (message) => log.warn(message) });
@@ -197,6 +198,20 @@ async function startHints(parts: HintParts, database: Database): Promise<() => P
   if (database.kind === "embedded") return () => Promise.resolve();
   const carrier = redis === undefined ? notifyCarrier(database) : redisCarrier(redis, settings.redisPrefix);
   return carryHints({ hub, log, carrier, process: newId() });
+}
+
+/** To BullMQ, where there is a Redis. */
+async function openDoor(
+  parts: Omit<BrokerDoorDeps, "broker">,
+  { redis, settings, lockMs }: { redis: Redis | undefined; settings: Settings; lockMs: number },
+): Promise<BrokerDoor | undefined> {
+  if (redis === undefined) return undefined;
+  const [{ openBullmq }, { openBrokerDoor }] = await Promise.all([
+    import("./events/bullmq.ts"),
+    import("./server/broker/broker-door.ts"),
+  ]);
+  const broker = await openBullmq({ ...parts, redis, lockMs, prefix: settings.redisPrefix });
+  return openBrokerDoor({ ...parts, broker });
 }
 
 interface WorkerParts extends Omit<Parts, "database"> {
@@ -240,13 +255,9 @@ function startWorker(parts: WorkerParts): Worker | undefined {
   return worker;
 }
 
-async function keepLarge(
-  store: Store,
-  { tenant, taskId }: { tenant: string; taskId: string },
-  content: string,
-): Promise<string> {
+async function keepLarge(store: Store, tenant: string, content: string): Promise<string> {
   const hash = createHash("sha256").update(content).digest("hex");
-  await store.keepLarge({ tenant, taskId, hash, content });
+  await store.keepLarge({ tenant, hash, content });
   return hash;
 }
 

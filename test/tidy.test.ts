@@ -55,6 +55,7 @@ const homeOf: Readonly<Record<string, string>> = {
   commander: "cli",
   uuid: "platform",
   ioredis: "events",
+  bullmq: "events",
 };
 
 const sources = sourceFilesUnder("src");

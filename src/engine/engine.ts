@@ -12,7 +12,7 @@ import { createDeadLetters } from "./dead-letters.ts";
 import { forkTask, type Fork } from "./fork.ts";
 import { createSessions } from "./sessions.ts";
 import { submitTask, type SubmissionDeps } from "./submission.ts";
-import type { TaskRequest } from "./task-request.ts";
+import type { SubmitRequest } from "./task-request.ts";
 import { awaitResult, findTask, watchTask, type TaskAddress, type TaskEvent } from "./watch.ts";
 
 export interface EngineDeps extends SubmissionDeps {
@@ -32,7 +32,7 @@ export function createEngine(deps: EngineDeps) {
     ...createSessions(store),
 
     /** Accepts a task; see {@link submitTask}. */
-    submit: (tenant: string, request: TaskRequest) => submitTask(deps, tenant, request),
+    submit: (tenant: string, request: SubmitRequest) => submitTask(deps, tenant, request),
 
     /** @throws NotFoundError `task_not_found` */
     task: (address: TaskAddress): Promise<TaskRow> => findTask(deps, address),

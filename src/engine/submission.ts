@@ -10,7 +10,7 @@ import type { Store } from "../store/store.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
 import type { Backlog } from "./backlog.ts";
-import { toNewTask, type TaskRequest } from "./task-request.ts";
+import { toNewTask, type SubmitRequest } from "./task-request.ts";
 import { findTask } from "./watch.ts";
 import type { Worker } from "./worker.ts";
 
@@ -35,13 +35,14 @@ export interface SubmissionDeps {
 export async function submitTask(
   deps: SubmissionDeps,
   tenant: string,
-  request: TaskRequest,
+  request: SubmitRequest,
 ): Promise<{ task: AgentResult; created: boolean }> {
   const { store, hub, newId, backlog, metrics } = deps;
   const agent = findAgent(deps.agents, request.agent);
   const id = newId();
   const requestHash = request.idempotencyKey === undefined ? null : hashRequest(request);
-  const task = toNewTask(request, agent, { id, tenant, sessionId: request.sessionId ?? id, requestHash });
+  const identity = { id, tenant, sessionId: request.sessionId ?? id, requestHash };
+  const task = { ...toNewTask(request, agent, identity), resultTo: request.resultTo };
   await backlog.admit();
   const reservation = deps.worker?.reserve(agent.name);
   const submitted = await store.submit({ task, worker: reservation?.workerId ?? null }).catch((error: unknown) => {
@@ -54,6 +55,9 @@ export async function submitTask(
   else reservation?.cancel();
   if (!submitted.created) {
     if (submitted.requestHash === requestHash) {
+      // It may have come in by another door the first time.
+      if (request.resultTo !== undefined)
+        await store.wantResult({ tenant, id: submitted.id, carrier: request.resultTo });
       return { task: await resultOf(await findTask(deps, { tenant, taskId: submitted.id }), deps), created: false };
     }
     const message = `The idempotency key was used by task ${submitted.id} with another request. Use a new key.`;
@@ -96,7 +100,7 @@ function acceptedResult({ id, sessionId }: { id: string; sessionId: string }): A
   };
 }
 
-function hashRequest(request: TaskRequest): string {
-  const asked = JSON.parse(JSON.stringify({ ...request, idempotencyKey: undefined })) as Json;
+function hashRequest(request: SubmitRequest): string {
+  const asked = JSON.parse(JSON.stringify({ ...request, idempotencyKey: undefined, resultTo: undefined })) as Json;
   return createHash("sha256").update(canonicalJson(asked)).digest("hex");
 }

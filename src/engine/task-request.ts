@@ -27,6 +27,12 @@ export interface TaskRequest {
   readonly idempotencyKey?: string | undefined;
 }
 
+/** A request as a door of the engine hands it in. */
+export interface SubmitRequest extends TaskRequest {
+  /** The carrier that is to bring the result to whoever sent the task; absent: they ask for it. */
+  readonly resultTo?: string | undefined;
+}
+
 /** The bounds of what a request may set, inclusive. */
 export const requestBounds = {
   promptChars: { least: 1, most: 500_000 },

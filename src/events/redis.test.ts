@@ -31,10 +31,10 @@ describe("Channels of Redis", { skip: await noRedis() }, () => {
         await speaker.publish(`${prefix}:b`, ["hello"]);
         return heard.length > 0;
       });
-      heard.length = 0;
+      const heardOfA = (): string[] => heard.filter((line) => !line.startsWith("other"));
       await speaker.publish(`${prefix}:a`, ["1", "2"]);
-      await until(() => heard.length === 4);
-      assert.deepEqual(heard, ["first 1", "second 1", "first 2", "second 2"]);
+      await until(() => heardOfA().length === 4);
+      assert.deepEqual(heardOfA(), ["first 1", "second 1", "first 2", "second 2"]);
 
       first.end();
       second.end();
@@ -43,7 +43,7 @@ describe("Channels of Redis", { skip: await noRedis() }, () => {
       await third.confirmed;
       await speaker.publish(`${prefix}:a`, ["3"]);
       await until(() => heard.includes("third 3"));
-      assert.deepEqual(heard.slice(4), ["third 3"]);
+      assert.deepEqual(heardOfA().slice(4), ["third 3"]);
     } finally {
       await Promise.all([speaker.close(), hearer.close()]);
     }

@@ -8,12 +8,7 @@ import {
   type AnswerCommand,
 } from "./queries/control.ts";
 import { copyJournalStatement } from "./queries/journal.ts";
-import {
-  copyReferencesStatement,
-  keepLargeStatement,
-  referLargeStatement,
-  type LargeContent,
-} from "./queries/large-values.ts";
+import { keepLargeStatement, type LargeContent } from "./queries/large-values.ts";
 import { deleteSessionStatements } from "./queries/sessions.ts";
 import { submitStatement } from "./queries/submit.ts";
 import type { TaskKey } from "./queries/tasks.ts";
@@ -37,18 +32,12 @@ export function createCommands(database: Database) {
     discard: async (key: TaskKey) => (await database.query(discardStatement(key))).length > 0,
     /** Stores a task whose journal begins with a copy of another's: what comes after `afterSeq`, up to `upToSeq`. */
     fork: (task: NewTask, copy: { from: string; afterSeq: number; upToSeq: number }) =>
-      database.batch([
-        submitStatement([{ task, worker: null }]),
-        copyJournalStatement({ ...copy, to: task.id }),
-        copyReferencesStatement({ ...copy, to: task.id }),
-      ]),
+      database.batch([submitStatement([{ task, worker: null }]), copyJournalStatement({ ...copy, to: task.id })]),
     /** False: a task of it is open. Undefined: there is no such session. */
     deleteSession: async (tenant: string, id: string) => {
       const [row] = await answered<{ open_tasks: number }>(deleteSessionStatements(tenant, id), 1);
       return row === undefined ? undefined : row.open_tasks === 0;
     },
-    /** Keeps a value that a task needs. */
-    keepLarge: ({ taskId, ...content }: LargeContent & { taskId: string }) =>
-      database.batch([keepLargeStatement([content]), referLargeStatement([{ taskId, hash: content.hash }])]),
+    keepLarge: (content: LargeContent) => database.query(keepLargeStatement(content)),
   };
 }

@@ -2,7 +2,7 @@
 import { createCommands } from "./commands.ts";
 import type { Database } from "./database.ts";
 import { createReads } from "./reads.ts";
-import { createUpkeep } from "./upkeep.ts";
+import { createResults } from "./results.ts";
 import { createWorkerWrites } from "./worker-writes.ts";
 
 export type Store = ReturnType<typeof createStore>;
@@ -13,6 +13,6 @@ export function createStore(database: Database) {
     ...createWorkerWrites(database),
     ...createCommands(database),
     ...createReads(database),
-    ...createUpkeep(database),
+    ...createResults(database),
   };
 }

@@ -31,6 +31,8 @@ export interface NewTask {
   /** Tells whether a repeat of the key is the same request. */
   readonly requestHash: string | null;
   readonly forkedFrom: string | null;
+  /** The carrier that brings the result to whoever sent the task; absent: none. */
+  readonly resultTo?: string | undefined;
 }
 
 /** A task as a worker gets it, with the lease it now holds. Times are milliseconds since the epoch. */

@@ -25,19 +25,22 @@ export function createMetrics() {
     runs,
     running,
     rejected,
+    received,
+    published,
     toolDuration,
     attemptsFailed,
     tokens,
     firstChunk,
     perChunk,
     httpDuration,
-    pruned,
-    prunePages,
   } = createInstruments(provider.getMeter("holdfast"));
 
   return {
     taskSubmitted: (agent: string) => submitted.add(1, { agent }),
     taskRejected: () => rejected.add(1),
+    messageReceived: (agent: string, outcome: "accepted" | "repeated" | "refused" | "delayed") =>
+      received.add(1, { agent, outcome }),
+    resultsPublished: (count: number) => published.add(count),
     taskStarted: () => running.add(1),
     taskRun(agent: string, outcome: string): void {
       running.add(-1);
@@ -61,11 +64,6 @@ export function createMetrics() {
         "http.route": request.route,
         "http.response.status_code": request.status,
       }),
-    /** What was deleted because it was past its retention. */
-    pruned(counts: Readonly<Record<string, number>>): void {
-      for (const [kind, count] of Object.entries(counts)) if (count > 0) pruned.add(count, { kind });
-    },
-    prunePage: (ms: number) => prunePages.record(ms),
     /** Answers a scrape in the Prometheus text format. */
     handle: (request: IncomingMessage, response: ServerResponse) =>
       exporter.getMetricsRequestHandler(request, response),
@@ -81,6 +79,12 @@ function createInstruments(meter: Meter) {
   });
   const rejected = meter.createCounter("holdfast.tasks.rejected", {
     description: "Tasks refused because the queue is full.",
+  });
+  const received = meter.createCounter("holdfast.messages.received", {
+    description: "Tasks that came over a broker, by what became of them.",
+  });
+  const published = meter.createCounter("holdfast.results.published", {
+    description: "Results brought to a broker.",
   });
   const toolDuration = meter.createHistogram("holdfast.tool.duration", {
     description: "Tool calls.",
@@ -106,26 +110,18 @@ function createInstruments(meter: Meter) {
     unit: "s",
     advice: { explicitBucketBoundaries: seconds },
   });
-  const pruned = meter.createCounter("holdfast.retention.pruned", {
-    description: "What was deleted because it was past its retention.",
-  });
-  const prunePages = meter.createHistogram("holdfast.retention.page.duration", {
-    description: "Statements that delete what is past its retention.",
-    unit: "ms",
-    advice: { explicitBucketBoundaries: milliseconds },
-  });
   return {
     submitted,
     runs,
     running,
     rejected,
+    received,
+    published,
     toolDuration,
     attemptsFailed,
     tokens,
     firstChunk,
     perChunk,
     httpDuration,
-    pruned,
-    prunePages,
   };
 }

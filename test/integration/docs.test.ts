@@ -163,7 +163,7 @@ describe("What is to be written", () => {
   const project = join(folder, "written");
   const testFiles: string[] = [];
   mkdirSync(project);
-  linkPackages(project);
+  linkPackages(project, "bullmq", "ioredis");
   for (const [index, { path, blocks }] of pages.entries()) {
     const snippets = blocks.filter(({ language, note }) => language === "ts" && !note.startsWith("no-check"));
     if (snippets.length === 0) continue;

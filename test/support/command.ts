@@ -33,11 +33,11 @@ export function makeProject(files: Readonly<Record<string, string>> = {}): strin
   return folder;
 }
 
-/** Makes what a project of `holdfast init` imports resolvable from a folder. */
-export function linkPackages(folder: string): void {
+/** Makes what a project of `holdfast init` imports resolvable from a folder, and what else is named. */
+export function linkPackages(folder: string, ...more: readonly string[]): void {
   mkdirSync(join(folder, "node_modules/@types"), { recursive: true });
   symlinkSync(repositoryRoot, join(folder, "node_modules/holdfast"));
-  for (const name of ["zod", "@types/node"]) {
+  for (const name of ["zod", "@types/node", ...more]) {
     symlinkSync(join(repositoryRoot, "node_modules", name), join(folder, "node_modules", name));
   }
 }

@@ -1,6 +1,7 @@
 /** What a route says of itself: one description by which requests are checked and the API is documented. */
 import type { FastifySchema } from "fastify";
 import { z } from "zod";
+import { inputSchema, outputSchema } from "./json-schema.ts";
 import { problem } from "./response-schemas.ts";
 import { problemType } from "./problem.ts";
 
@@ -62,17 +63,4 @@ function toResponse({ description, schema, contentType = "application/json" }: A
   if (schema !== undefined) return { description, content: { [contentType]: { schema: outputSchema(schema) } } };
   if (contentType === "application/json") return { description, type: "null" };
   return { description, content: { [contentType]: { schema: { type: "string" } } } };
-}
-
-function inputSchema(schema: z.ZodType): object {
-  return toJsonSchema(schema, "input");
-}
-
-function outputSchema(schema: z.ZodType): object {
-  return toJsonSchema(schema, "output");
-}
-
-function toJsonSchema(schema: z.ZodType, io: "input" | "output"): object {
-  const { $schema: _, ...jsonSchema } = z.toJSONSchema(schema, { io });
-  return jsonSchema;
 }

@@ -27,6 +27,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   host_not_allowed: 421,
   origin_not_allowed: 403,
   unsupported_content_encoding: 415,
+  body_too_large: 413,
   queue_full: 429,
   store_unavailable: 503,
   store_conflict: 503,

@@ -43,12 +43,12 @@ export const runBody = z
   })
   .meta({ title: "RunBody" }) satisfies z.ZodType<RunBody>;
 
+/** A task that brings its key along: in a batch, and over a broker. */
+export const taskMessage = z.strictObject({ ...task, idempotency_key: text(bounds.idempotencyKeyChars).optional() });
+
 export const batchBody = z
   .strictObject({
-    tasks: z
-      .array(z.strictObject({ ...task, idempotency_key: text(bounds.idempotencyKeyChars).optional() }))
-      .min(1)
-      .max(100),
+    tasks: z.array(taskMessage).min(1).max(100),
   })
   .meta({ title: "BatchBody" }) satisfies z.ZodType<BatchBody>;
 

@@ -17,7 +17,7 @@ export async function submitTask(engine: Engine, body: Body, idempotencyKey: str
   }
 }
 
-function toTaskRequest(body: Body, idempotencyKey: string | undefined): TaskRequest {
+export function toTaskRequest(body: Body, idempotencyKey: string | undefined): TaskRequest {
   return {
     prompt: body.prompt,
     agent: body.agent,
@@ -35,7 +35,7 @@ function toTaskRequest(body: Body, idempotencyKey: string | undefined): TaskRequ
 }
 
 /** "/sessionId" is "/session_id" to a client. */
-function inApiTerms(error: InvalidInputError): InvalidInputError {
+export function inApiTerms(error: InvalidInputError): InvalidInputError {
   const { code, message, path } = error;
   if (path === undefined) return error;
   const name = path.slice(1);
