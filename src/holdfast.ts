@@ -12,6 +12,7 @@ import { createBacklog } from "./engine/backlog.ts";
 import { createConversations } from "./engine/conversations.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { openProgram, type OpenProgram } from "./engine/program.ts";
+import { keepRetention } from "./engine/retention.ts";
 import { defaultRetries, type RetryPolicy } from "./engine/task-run.ts";
 import type { TaskRequest } from "./engine/task-request.ts";
 import { onlyTenant } from "./engine/tenant.ts";
@@ -126,7 +127,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const tools = createToolRunner({
     catalogue: createToolCatalogue(toolsOf(config)),
     clock: parts.clock,
-    keepLarge: (tenant, content) => keepLarge(store, tenant, content),
+    keepLarge: (owner, content) => keepLarge(store, owner, content),
   });
   const agents = new Map(config.agents.map((agent) => [agent.name, agent]));
   const shared = { ...parts, store, hub, metrics, tools, agents, pollMs: tuning.pollMs };
@@ -138,6 +139,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const hosted = worker === undefined ? [] : (options.hostedAgents ?? [...agents.keys()]);
   const door = await openDoor({ ...shared, engine, agents: hosted }, { redis, settings, lockMs: tuning.leaseMs });
   const stopPartials = savePartials(shared);
+  const stopRetention = keepRetention({ ...shared, retention: settings.retention });
   return {
     engine,
     store,
@@ -152,6 +154,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     },
     task: (id) => taskHandle(engine, id),
     async stop() {
+      await stopRetention();
       await door?.stopTaking();
       await worker?.stop();
       await door?.close();
@@ -176,8 +179,9 @@ function assembleParts(settings: Settings, { parts = {} }: HoldfastOptions): Omi
   };
 }
 
-async function openDatabase(
-  { databaseUrl, dataDir }: Settings,
+/** The database that the settings name; not migrated. @throws HoldfastError `database_unreachable`, `data_directory_locked` */
+export async function openDatabase(
+  { databaseUrl, dataDir }: Pick<Settings, "databaseUrl" | "dataDir">,
   { onProgress, log, clock }: { onProgress?: ((message: string) => void) | undefined; log: Logger; clock: Clock },
 ): Promise<Database> {
   if (databaseUrl !== null) return openPostgres({ url: databaseUrl, clock, log: (message) => log.warn(message) });
@@ -255,9 +259,13 @@ function startWorker(parts: WorkerParts): Worker | undefined {
   return worker;
 }
 
-async function keepLarge(store: Store, tenant: string, content: string): Promise<string> {
+async function keepLarge(
+  store: Store,
+  { tenant, taskId }: { tenant: string; taskId: string },
+  content: string,
+): Promise<string> {
   const hash = createHash("sha256").update(content).digest("hex");
-  await store.keepLarge({ tenant, hash, content });
+  await store.keepLarge({ tenant, taskId, hash, content });
   return hash;
 }
 

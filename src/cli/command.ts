@@ -10,6 +10,7 @@ import { deadLettersCommand } from "./dead-letters.ts";
 import { devCommand } from "./dev.ts";
 import { reportFailure } from "./failure.ts";
 import { initCommand } from "./init.ts";
+import { pruneCommand } from "./prune.ts";
 import { runCommand } from "./run.ts";
 import { serveCommand } from "./serve.ts";
 import { taskCommand } from "./task.ts";
@@ -56,6 +57,7 @@ function createProgram(context: Context): Command {
     taskCommand,
     approvalsCommand,
     deadLettersCommand,
+    pruneCommand,
   ];
   for (const create of verbs) program.addCommand(create(context));
   for (const command of [program, ...program.commands]) {

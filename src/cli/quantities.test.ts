@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ago, bytes, count, duration, money } from "./quantities.ts";
+import { ago, bytes, count, duration, money, parseDays } from "./quantities.ts";
 
 test("a duration is told in the units that matter at its size, and never as sixty of one", () => {
   const told: [ms: number, text: string][] = [
@@ -45,4 +45,9 @@ test("counts have their plural and sizes their unit", () => {
     ["1 step", "0 steps", "12,345 tokens"],
   );
   assert.deepEqual([bytes(999), bytes(12_340), bytes(10_485_760)], ["999 bytes", "12.3 kB", "10.5 MB"]);
+});
+
+test("an age is read in days, from days, hours and minutes, and from nothing else", () => {
+  assert.deepEqual(["30d", "12h", "90m", "0.5d"].map(parseDays), [30, 0.5, 0.0625, 0.5]);
+  assert.deepEqual(["", "30", "d", "-1d", "1w", "1d2h"].map(parseDays), Array(6).fill(undefined));
 });

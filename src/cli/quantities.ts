@@ -41,6 +41,14 @@ export function bytes(number: number): string {
   return number < 1_000_000 ? `${(number / 1000).toFixed(1)} kB` : `${(number / 1_000_000).toFixed(1)} MB`;
 }
 
+/** Days, from "30d", "12h" or "90m"; undefined for anything else. */
+export function parseDays(text: string): number | undefined {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([dhm])$/.exec(text) ?? [];
+  if (number === undefined) return undefined;
+  const perDay = { d: 1, h: 24, m: 1_440 }[unit as "d" | "h" | "m"];
+  return Number(number) / perDay;
+}
+
 function twoDigits(number: number): string {
   return String(number).padStart(2, "0");
 }

@@ -13,7 +13,7 @@ import type { ClaimedTask, TaskInput } from "../store/task-row.ts";
 import { saidIn } from "./agent-program.ts";
 
 /** Older exchanges are not shown to the model. */
-const mostExchanges = 100;
+export const mostExchanges = 100;
 
 export type Conversations = ReturnType<typeof createConversations>;
 

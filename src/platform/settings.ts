@@ -24,6 +24,8 @@ export interface Settings {
     readonly google: Endpoint;
     readonly compatible: Endpoint;
   };
+  /** How many days what has ended is kept; null: for ever. */
+  readonly retention: { readonly days: number | null; readonly deadLetterDays: number | null };
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly logFormat: "json" | "text";
 }
@@ -59,6 +61,13 @@ export function readSettings(environment: Environment): Settings {
       google: endpoint("GOOGLE_GENERATIVE_AI"),
       compatible: endpoint("OPENAI_COMPATIBLE"),
     },
+    retention: {
+      days: readDays("HOLDFAST_RETENTION_DAYS", read("HOLDFAST_RETENTION_DAYS") ?? "30"),
+      deadLetterDays: readDays(
+        "HOLDFAST_DEAD_LETTER_RETENTION_DAYS",
+        read("HOLDFAST_DEAD_LETTER_RETENTION_DAYS") ?? "90",
+      ),
+    },
     logLevel: readOneOf("HOLDFAST_LOG_LEVEL", read("HOLDFAST_LOG_LEVEL") ?? "info", logLevels),
     logFormat: readOneOf("HOLDFAST_LOG_FORMAT", read("HOLDFAST_LOG_FORMAT") ?? "json", ["json", "text"]),
   };
@@ -90,6 +99,15 @@ function readRedisUrl(text: string | undefined): string | null {
   const isUrl = URL.canParse(text) && ["redis:", "rediss:"].includes(new URL(text).protocol);
   if (!isUrl) throw invalid("REDIS_URL", "is no redis://user:password@host:port/number (or rediss://…, over TLS)");
   return text;
+}
+
+/** Null: for ever. */
+function readDays(name: string, value: string): number | null {
+  if (value === "off") return null;
+  const days = Number(value);
+  // A fraction is good for trying it out; the upper bound is what an interval of the database takes.
+  if (days > 0 && days <= 36_500) return days;
+  throw invalid(name, `is "${value}", but must be a number of days above 0 and up to 36500, or "off"`);
 }
 
 function readOneOf<Choice extends string>(name: string, value: string, choices: readonly Choice[]): Choice {

@@ -8,7 +8,12 @@ import {
   type AnswerCommand,
 } from "./queries/control.ts";
 import { copyJournalStatement } from "./queries/journal.ts";
-import { keepLargeStatement, type LargeContent } from "./queries/large-values.ts";
+import {
+  copyReferencesStatement,
+  keepLargeStatement,
+  referLargeStatement,
+  type LargeContent,
+} from "./queries/large-values.ts";
 import { deleteSessionStatements } from "./queries/sessions.ts";
 import { submitStatement } from "./queries/submit.ts";
 import type { TaskKey } from "./queries/tasks.ts";
@@ -32,12 +37,18 @@ export function createCommands(database: Database) {
     discard: async (key: TaskKey) => (await database.query(discardStatement(key))).length > 0,
     /** Stores a task whose journal begins with a copy of another's: what comes after `afterSeq`, up to `upToSeq`. */
     fork: (task: NewTask, copy: { from: string; afterSeq: number; upToSeq: number }) =>
-      database.batch([submitStatement([{ task, worker: null }]), copyJournalStatement({ ...copy, to: task.id })]),
+      database.batch([
+        submitStatement([{ task, worker: null }]),
+        copyJournalStatement({ ...copy, to: task.id }),
+        copyReferencesStatement({ ...copy, to: task.id }),
+      ]),
     /** False: a task of it is open. Undefined: there is no such session. */
     deleteSession: async (tenant: string, id: string) => {
       const [row] = await answered<{ open_tasks: number }>(deleteSessionStatements(tenant, id), 1);
       return row === undefined ? undefined : row.open_tasks === 0;
     },
-    keepLarge: (content: LargeContent) => database.query(keepLargeStatement(content)),
+    /** Keeps a value that a task needs. */
+    keepLarge: ({ taskId, ...content }: LargeContent & { taskId: string }) =>
+      database.batch([keepLargeStatement([content]), referLargeStatement([{ taskId, hash: content.hash }])]),
   };
 }

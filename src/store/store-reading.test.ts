@@ -106,7 +106,9 @@ for (const { name, open } of await testDatabases()) {
 
     test("the same large value is kept once for each tenant", async () => {
       const content = { hash: systemId(), content: JSON.stringify("x".repeat(100_000)) };
-      for (const owner of [tenant, tenant, "globex"]) await store.keepLarge({ tenant: owner, ...content });
+      for (const owner of [tenant, tenant, "globex"]) {
+        await store.keepLarge({ tenant: owner, taskId: systemId(), ...content });
+      }
       assert.equal(await store.largeValue(tenant, content.hash), content.content);
       const [row] = await database.query<{ n: number }>(
         sql("select count(*) as n from large_value where hash = $1", content.hash),

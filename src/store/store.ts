@@ -3,6 +3,7 @@ import { createCommands } from "./commands.ts";
 import type { Database } from "./database.ts";
 import { createReads } from "./reads.ts";
 import { createResults } from "./results.ts";
+import { createUpkeep } from "./upkeep.ts";
 import { createWorkerWrites } from "./worker-writes.ts";
 
 export type Store = ReturnType<typeof createStore>;
@@ -13,6 +14,7 @@ export function createStore(database: Database) {
     ...createWorkerWrites(database),
     ...createCommands(database),
     ...createReads(database),
+    ...createUpkeep(database),
     ...createResults(database),
   };
 }

@@ -33,6 +33,8 @@ export function createMetrics() {
     firstChunk,
     perChunk,
     httpDuration,
+    pruned,
+    prunePages,
   } = createInstruments(provider.getMeter("holdfast"));
 
   return {
@@ -64,6 +66,11 @@ export function createMetrics() {
         "http.route": request.route,
         "http.response.status_code": request.status,
       }),
+    /** What was deleted because it was past its retention. */
+    pruned(counts: Readonly<Record<string, number>>): void {
+      for (const [kind, count] of Object.entries(counts)) if (count > 0) pruned.add(count, { kind });
+    },
+    prunePage: (ms: number) => prunePages.record(ms),
     /** Answers a scrape in the Prometheus text format. */
     handle: (request: IncomingMessage, response: ServerResponse) =>
       exporter.getMetricsRequestHandler(request, response),
@@ -110,6 +117,14 @@ function createInstruments(meter: Meter) {
     unit: "s",
     advice: { explicitBucketBoundaries: seconds },
   });
+  const pruned = meter.createCounter("holdfast.retention.pruned", {
+    description: "What was deleted because it was past its retention.",
+  });
+  const prunePages = meter.createHistogram("holdfast.retention.page.duration", {
+    description: "Statements that delete what is past its retention.",
+    unit: "ms",
+    advice: { explicitBucketBoundaries: milliseconds },
+  });
   return {
     submitted,
     runs,
@@ -123,5 +138,7 @@ function createInstruments(meter: Meter) {
     firstChunk,
     perChunk,
     httpDuration,
+    pruned,
+    prunePages,
   };
 }

@@ -24,7 +24,7 @@ function sleeplessClock(slept: number[] = []): Clock {
 
 function memoryStore(): { kept: Map<string, string>; keepLarge: KeepLarge } {
   const kept = new Map<string, string>();
-  const keepLarge: KeepLarge = async (tenant, text) => {
+  const keepLarge: KeepLarge = async ({ tenant }, text) => {
     const hash = createHash("sha256").update(text).digest("hex");
     kept.set(`${tenant}/${hash}`, text);
     return hash;

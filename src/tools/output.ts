@@ -10,8 +10,8 @@ import type { Tool } from "./define-tool.ts";
 import { describeProblems, type Schema } from "./schema.ts";
 import type { CallContext } from "./tool-runner.ts";
 
-/** Keeps a JSON text and answers its SHA-256 in hex. */
-export type KeepLarge = (tenant: string, jsonText: string) => Promise<string>;
+/** Keeps a JSON text that a task needs, and answers its SHA-256 in hex. */
+export type KeepLarge = (owner: Pick<CallContext, "tenant" | "taskId">, jsonText: string) => Promise<string>;
 
 export interface OutputLimits {
   /** JSON text up to this stays in the journal. */
@@ -88,7 +88,7 @@ const keepBackoffMs = [100, 400, 1_600];
 async function keep(tool: Tool, text: string, { context, keepLarge, clock }: OutputOptions): Promise<string | null> {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await keepLarge(context.tenant, text);
+      return await keepLarge(context, text);
     } catch (thrown) {
       if (tool.effect !== "once") throw thrown;
       const pauseMs = keepBackoffMs[attempt];

@@ -307,6 +307,7 @@ describe("A command that makes no sense", () => {
     [["approvals", "0192f1c4-7d3a-7b5e-9c1d-2e8f4a6b0c1d", "maybe"], 2, /approve, deny, edit/],
     [["approvals", "0192f1c4-7d3a-7b5e-9c1d-2e8f4a6b0c1d", "edit"], 2, /edit needs the new arguments/],
     [["dead-letters", "0192f1c4-7d3a-7b5e-9c1d-2e8f4a6b0c1d"], 2, /replay or discard/],
+    [["prune", "--older-than", "7"], 2, /like 7d, 12h or 90m/],
     [["run"], 2, /There is no prompt/],
     [["dev", "--port", "http"], 2, /0 to 65535/],
     [["dev", "--config", "absent.ts"], 1, /There is no file .*absent\.ts.*\(config_not_found\)/],
@@ -324,7 +325,7 @@ describe("A command that makes no sense", () => {
   }
 
   test("every verb has help with examples", async () => {
-    for (const verb of ["init", "dev", "serve", "run", "tasks", "task", "approvals", "dead-letters"]) {
+    for (const verb of ["init", "dev", "serve", "run", "tasks", "task", "approvals", "dead-letters", "prune"]) {
       const { stdout, exitCode } = await runCommand([verb, "--help"], { cwd: project });
       assert.equal(exitCode, 0);
       assert.match(stdout, new RegExp(`Usage: holdfast ${verb}[\\s\\S]*Examples:\\n  holdfast ${verb}`));

@@ -1,0 +1,29 @@
+/** What is done for all processes by one of them: deleting what is past its retention. */
+import { assert } from "../platform/errors.ts";
+import type { Database, Statement } from "./database.ts";
+import {
+  beginUpkeepStatement,
+  claimableStatement,
+  pruneTasksStatement,
+  pruneValuesStatement,
+  type PrunedTasks,
+  type PrunedValues,
+  type PruneTasks,
+  type PruneValues,
+} from "./queries/retention.ts";
+
+export function createUpkeep(database: Database) {
+  const one = async <Row>(statement: Statement): Promise<Row> => {
+    const [row] = await database.query<Row>(statement);
+    assert(row !== undefined, "A statement that always answers a row answered none.");
+    return row;
+  };
+  return {
+    pruneTasks: (prune: PruneTasks) => one<PrunedTasks>(pruneTasksStatement(prune)),
+    pruneValues: (prune: PruneValues) => one<PrunedValues>(pruneValuesStatement(prune)),
+    /** False: another process began within `everyMs`. */
+    beginUpkeep: async (upkeep: { name: string; everyMs: number }) =>
+      (await database.query(beginUpkeepStatement(upkeep))).length > 0,
+    claimable: async (most: number) => (await one<{ claimable: number }>(claimableStatement(most))).claimable,
+  };
+}
