@@ -1,0 +1,60 @@
+/** What Postgres counted in one database: the difference of two readings is what a load cost. */
+import type { PostgresServer } from "./postgres-server.ts";
+
+export interface Counters {
+  /** As clients sent them; null where pg_stat_statements is not loaded. */
+  readonly statements: number | null;
+  readonly transactions: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  readonly walBytes: number;
+}
+
+export async function readCounters(server: PostgresServer, database: string): Promise<Counters> {
+  const statements = server.countsStatements
+    ? "(select coalesce(sum(calls), 0) from pg_stat_statements where dbid = db.datid)"
+    : "null";
+  const { rows } = await server.admin.query<Record<keyof Counters, string | null>>(
+    `select ${statements} as statements, xact_commit + xact_rollback as transactions, tup_inserted as inserted,
+       tup_updated as updated, tup_deleted as deleted, pg_current_wal_insert_lsn() - '0/0'::pg_lsn as "walBytes"
+     from pg_stat_database db where datname = $1`,
+    [database],
+  );
+  const row = rows[0];
+  if (!row) throw new Error(`There is no database ${database}.`);
+  return {
+    statements: row.statements === null ? null : Number(row.statements),
+    transactions: Number(row.transactions),
+    inserted: Number(row.inserted),
+    updated: Number(row.updated),
+    deleted: Number(row.deleted),
+    walBytes: Number(row.walBytes),
+  };
+}
+
+export function countersBetween(begin: Counters, end: Counters): Counters {
+  const { statements } = begin;
+  return {
+    statements: statements === null || end.statements === null ? null : end.statements - statements,
+    transactions: end.transactions - begin.transactions,
+    inserted: end.inserted - begin.inserted,
+    updated: end.updated - begin.updated,
+    deleted: end.deleted - begin.deleted,
+    walBytes: end.walBytes - begin.walBytes,
+  };
+}
+
+/**
+ * Waits until nobody is connected: a backend says what it counted at the latest when it ends, and while it is busy about
+ * once a second.
+ */
+export async function connectionsClosed(server: PostgresServer, database: string): Promise<void> {
+  const sql = "select count(*)::int as open from pg_stat_activity where datname = $1 and backend_type = 'client backend'";
+  for (let round = 0; round < 250; round++) {
+    const { rows } = await server.admin.query<{ open: number }>(sql, [database]);
+    if (rows[0]?.open === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`Connections to ${database} are still open.`);
+}

@@ -1,0 +1,146 @@
+/**
+ * A PostgreSQL server for one run: nobody else is on it, so its counters, its write-ahead log and its processor time are
+ * those of the engine that is measured. Its settings are PostgreSQL's defaults (fsync and synchronous_commit on), with
+ * pg_stat_statements loaded where it is installed.
+ *
+ * With `url` it is a server that is there already. Then what others do on it is counted as well.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { chown, mkdtemp, rm, statfs } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { Client } from "pg";
+import { parentOf } from "./cpu.ts";
+import { freePort } from "./free-port.ts";
+
+export interface PostgresServer {
+  /** A client that is on the server's first database: for counters, and to make the others. */
+  readonly admin: Client;
+  readonly version: string;
+  /** The postmaster, where it runs on this machine. */
+  readonly pid: number | null;
+  /** Whether statements are counted one by one. */
+  readonly countsStatements: boolean;
+  /** Where the data lies, if that says something on how durable it is. */
+  readonly caveats: readonly string[];
+  readonly createDatabase: () => Promise<{ name: string; url: string; drop: () => Promise<void> }>;
+  readonly stop: () => Promise<void>;
+}
+
+const tmpfsMagic = 0x01_02_19_94;
+const startTimeoutMs = 30_000;
+
+export async function usePostgres(given: string | undefined): Promise<PostgresServer> {
+  if (given !== undefined) {
+    const caveat = "PostgreSQL is a server that was there: what else ran on it is in its CPU and its write-ahead log.";
+    return connectTo(given, { caveats: [caveat], stop: async () => {} });
+  }
+  const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-postgres-"));
+  const { type } = await statfs(directory);
+  const caveats = type === tmpfsMagic ? [`${directory} is in memory: nothing here waited for a disk.`] : [];
+  const account = await serverAccount(directory);
+  const bin = binaries();
+  const data = join(directory, "data");
+  const initdb = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"];
+  execFileSync(join(bin, "initdb"), initdb, { ...account, cwd: directory, stdio: ["ignore", "ignore", "inherit"] });
+
+  const port = await freePort();
+  const settings = { port, listen_addresses: "127.0.0.1", unix_socket_directories: directory, ...statementsModule(bin) };
+  const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const server = spawn(join(bin, "postgres"), ["-D", data, ...flags], { ...account, cwd: directory, stdio: "ignore" });
+  const stop = async (): Promise<void> => {
+    if (server.exitCode === null && server.signalCode === null) {
+      server.kill("SIGINT");
+      await once(server, "exit");
+    }
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    return await connectTo(`postgres://postgres@127.0.0.1:${port}/postgres`, { caveats, stop });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function connectTo(
+  url: string,
+  { caveats, stop }: { caveats: readonly string[]; stop: () => Promise<void> },
+): Promise<PostgresServer> {
+  const admin = await connectWhenReady(url);
+  const ask = async <Row>(sql: string): Promise<Row | undefined> => (await admin.query(sql)).rows[0] as Row | undefined;
+  const about = await ask<{ version: string; pid: number; preloaded: string }>(`
+    select current_setting('server_version') as version, pg_backend_pid() as pid,
+      current_setting('shared_preload_libraries') as preloaded`);
+  const countsStatements = about?.preloaded.includes("pg_stat_statements") ?? false;
+  if (countsStatements) await admin.query("create extension if not exists pg_stat_statements");
+  let databases = 0;
+  return {
+    admin,
+    version: about?.version ?? "",
+    pid: (about && isLocal(url) && parentOf(about.pid)) ?? null,
+    countsStatements,
+    caveats,
+    createDatabase: async () => {
+      databases += 1;
+      const name = `holdfast_bench_${process.pid}_${databases}`;
+      await admin.query(`create database ${name}`);
+      const own = new URL(url);
+      own.pathname = `/${name}`;
+      return { name, url: own.href, drop: async () => void (await admin.query(`drop database ${name} with (force)`)) };
+    },
+    stop: async () => {
+      await admin.end();
+      await stop();
+    },
+  };
+}
+
+async function connectWhenReady(url: string): Promise<Client> {
+  const giveUpAt = performance.now() + startTimeoutMs;
+  for (;;) {
+    const client = new Client({ connectionString: url });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      if (performance.now() > giveUpAt) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+function isLocal(url: string): boolean {
+  return ["127.0.0.1", "localhost", "[::1]", ""].includes(new URL(url).hostname);
+}
+
+/** PostgreSQL refuses to run as root: then it is the user that its packages make. */
+async function serverAccount(directory: string): Promise<{ uid?: number; gid?: number }> {
+  if (userInfo().uid !== 0) return {};
+  const id = (flag: string): number => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
+  const account = { uid: id("-u"), gid: id("-g") };
+  await chown(directory, account.uid, account.gid);
+  return account;
+}
+
+/** The newest that is installed where Debian puts them, or else what pg_config says. */
+function binaries(): string {
+  const debian = "/usr/lib/postgresql";
+  const versions = existsSync(debian) ? readdirSync(debian).toSorted((a, b) => Number(b) - Number(a)) : [];
+  const found = versions.map((version) => join(debian, version, "bin")).find((bin) => existsSync(join(bin, "initdb")));
+  if (found !== undefined) return found;
+  try {
+    return execFileSync("pg_config", ["--bindir"], { encoding: "utf8" }).trim();
+  } catch {
+    throw new Error("PostgreSQL's server is not installed here; --database-url names one that runs.");
+  }
+}
+
+function statementsModule(bin: string): Record<string, string> {
+  const libraries = [join(bin, "../lib"), join(bin, "../lib/postgresql")];
+  const installed = libraries.some((path) => existsSync(join(path, "pg_stat_statements.so")));
+  return installed ? { shared_preload_libraries: "pg_stat_statements", "pg_stat_statements.max": "10000" } : {};
+}
