@@ -3,28 +3,71 @@
  *
  *   npm run bench                                   PGlite, and PostgreSQL if it is reachable
  *   npm run bench -- --seconds 10 --levels 1,128    longer, and only these numbers of concurrent tasks
+ *   npm run bench -- --peers                        beside other engines, each on a fresh store
+ *   npm run bench -- --peers --only holdfast,dbos --rounds 3 --markdown docs/operations/performance.md
+ *   npm run bench -- --scale-out                    1 to 4 worker processes on one PostgreSQL
  *
- * The server is the one the tests use: HOLDFAST_TEST_DATABASE_URL, or where a Debian package puts it. A database is made on
- * it and dropped again.
- *
- * Absolute figures hold only for the machine they were measured on: compare the ratios within one run.
+ * Absolute figures hold only for the machine they were measured on: compare the ratios within one run. What each measures,
+ * and how, is on docs/operations/performance.md.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { compare } from "./comparison/compare.ts";
+import { comparisonMarkdown, writeInto } from "./comparison/report.ts";
 import { databasesToMeasure } from "./databases.ts";
 import { measureDurableOverhead } from "./durable-overhead.ts";
+import type { Load } from "./measure.ts";
 import { printDurableOverhead } from "./report.ts";
+import { measureScaleOut } from "./scale-out.ts";
 
 const { values } = parseArgs({
   options: {
-    seconds: { type: "string", default: "5" },
+    seconds: { type: "string" },
     levels: { type: "string", default: "1,16,128" },
+    peers: { type: "boolean", default: false },
+    "scale-out": { type: "boolean", default: false },
+    // With --peers or --scale-out: a server to use instead of one of the run's own.
+    "database-url": { type: "string" },
+    // With --peers:
+    only: { type: "string" },
+    rounds: { type: "string", default: "1" },
+    "absurd-sql": { type: "string" },
+    markdown: { type: "string" },
   },
 });
-const measureMs = Number(values.seconds) * 1_000;
-const load = { warmUpMs: Math.min(2_000, measureMs / 2), measureMs };
-const levels = values.levels.split(",").map(Number);
+const databaseUrl = values["database-url"];
 
-for await (const { name, database } of databasesToMeasure()) {
-  console.log(`\nDurable overhead on ${name}: a task of 5 turns and 4 tool calls, instant model\n`);
-  printDurableOverhead(await measureDurableOverhead(database, { levels, load }));
+if (values.peers) await runComparison();
+else if (values["scale-out"])
+  await measureScaleOut({ concurrency: Math.max(...levels()), load: loadOf("8"), databaseUrl });
+else await runDurableOverhead();
+
+function loadOf(defaultSeconds: string): Load {
+  const measureMs = Number(values.seconds ?? defaultSeconds) * 1_000;
+  return { warmUpMs: Math.min(2_000, measureMs / 2), measureMs };
+}
+
+function levels(): number[] {
+  return values.levels.split(",").map(Number);
+}
+
+async function runDurableOverhead(): Promise<void> {
+  for await (const { name, database } of databasesToMeasure()) {
+    console.log(`\nDurable overhead on ${name}: a task of 5 turns and 4 tool calls, instant model\n`);
+    printDurableOverhead(await measureDurableOverhead(database, { levels: levels(), load: loadOf("5") }));
+  }
+}
+
+async function runComparison(): Promise<void> {
+  const comparison = await compare({
+    only: values.only?.split(",") ?? [],
+    levels: levels(),
+    rounds: Number(values.rounds),
+    load: loadOf("8"),
+    databaseUrl,
+    absurdSql: values["absurd-sql"] && resolve(values["absurd-sql"]),
+  });
+  const markdown = comparisonMarkdown(comparison);
+  console.log(`\n${markdown}`);
+  if (values.markdown !== undefined) await writeInto(values.markdown, markdown);
 }

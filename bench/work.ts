@@ -7,7 +7,18 @@
 export const turns = 5;
 /** What has to be durable of a task, each before the next begins: its input, every turn, every result of a tool. */
 export const stepsPerTask = turns * 2;
-export const prompt = "x".repeat(400);
+
+const pad = (mark: string): string => mark.padEnd(400, "x");
+
+export const prompt = pad("prompt_0");
+export const answer = pad("answer_0");
+
+/** A text for each step that only its message holds, to find it by in a store that keeps all of a task in one place. */
+export const marks: readonly string[] = [
+  "prompt_0",
+  ...Array.from({ length: turns - 1 }, (_, turn) => [`call_${turn}`, `result_${turn}`]).flat(),
+  "answer_0",
+];
 
 export interface ToolInput {
   readonly turn: number;
@@ -36,13 +47,13 @@ export function watchSteps(watch: BeforeStep | undefined): void {
 /** The model: `turn` counts from 0. */
 export async function callModel(turn: number): Promise<Turn> {
   await beforeStep?.(1 + turn * 2);
-  if (turn >= turns - 1) return { text: prompt };
-  return { text: "", call: { id: `call_${turn}`, name: "look_up", input: { turn, text: prompt } } };
+  if (turn >= turns - 1) return { text: answer };
+  return { text: "", call: { id: `call_${turn}`, name: "look_up", input: { turn, text: pad("input_") } } };
 }
 
 export async function callTool({ turn }: ToolInput): Promise<ToolResult> {
   await beforeStep?.(2 + turn * 2);
-  return { found: prompt };
+  return { found: pad(`result_${turn}`) };
 }
 
 /** The loop of an agent for engines that make steps of plain functions durable, but have no loop of their own. */

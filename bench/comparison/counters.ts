@@ -1,5 +1,6 @@
 /** What Postgres counted in one database: the difference of two readings is what a load cost. */
-import type { PostgresServer } from "./postgres-server.ts";
+import { Client } from "pg";
+import type { MeasuredDatabase, PostgresServer } from "./postgres-server.ts";
 
 export interface Counters {
   /** As clients sent them; null where pg_stat_statements is not loaded. */
@@ -11,26 +12,37 @@ export interface Counters {
   readonly walBytes: number;
 }
 
-export async function readCounters(server: PostgresServer, database: string): Promise<Counters> {
+export async function readCounters(server: PostgresServer, { name, url }: MeasuredDatabase): Promise<Counters> {
   const statements = server.countsStatements
     ? "(select coalesce(sum(calls), 0) from pg_stat_statements where dbid = db.datid)"
     : "null";
-  const { rows } = await server.admin.query<Record<keyof Counters, string | null>>(
-    `select ${statements} as statements, xact_commit + xact_rollback as transactions, tup_inserted as inserted,
-       tup_updated as updated, tup_deleted as deleted, pg_current_wal_insert_lsn() - '0/0'::pg_lsn as "walBytes"
+  const { rows } = await server.admin.query<{ statements: string | null; transactions: string; walBytes: string }>(
+    `select ${statements} as statements, xact_commit + xact_rollback as transactions,
+       pg_current_wal_insert_lsn() - '0/0'::pg_lsn as "walBytes"
      from pg_stat_database db where datname = $1`,
-    [database],
+    [name],
   );
   const row = rows[0];
-  if (!row) throw new Error(`There is no database ${database}.`);
+  if (!row) throw new Error(`There is no database ${name}.`);
   return {
     statements: row.statements === null ? null : Number(row.statements),
     transactions: Number(row.transactions),
-    inserted: Number(row.inserted),
-    updated: Number(row.updated),
-    deleted: Number(row.deleted),
     walBytes: Number(row.walBytes),
+    ...(await readRows(url)),
   };
+}
+
+/** Rows of tables as one sees them: of what is stored apart because it is large, the parts are not counted. */
+async function readRows(url: string): Promise<{ inserted: number; updated: number; deleted: number }> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query<Record<"inserted" | "updated" | "deleted", string>>(
+    `select coalesce(sum(n_tup_ins), 0) as inserted, coalesce(sum(n_tup_upd), 0) as updated,
+       coalesce(sum(n_tup_del), 0) as deleted from pg_stat_user_tables`,
+  );
+  await client.end();
+  const [row] = rows;
+  return { inserted: Number(row?.inserted), updated: Number(row?.updated), deleted: Number(row?.deleted) };
 }
 
 export function countersBetween(begin: Counters, end: Counters): Counters {
@@ -50,7 +62,8 @@ export function countersBetween(begin: Counters, end: Counters): Counters {
  * once a second.
  */
 export async function connectionsClosed(server: PostgresServer, database: string): Promise<void> {
-  const sql = "select count(*)::int as open from pg_stat_activity where datname = $1 and backend_type = 'client backend'";
+  const sql =
+    "select count(*)::int as open from pg_stat_activity where datname = $1 and backend_type = 'client backend'";
   for (let round = 0; round < 250; round++) {
     const { rows } = await server.admin.query<{ open: number }>(sql, [database]);
     if (rows[0]?.open === 0) return;

@@ -31,13 +31,13 @@ export async function startHoldfast(
   databaseUrl: string,
   options: { roles?: readonly ("api" | "worker")[] } = {},
 ): Promise<Holdfast> {
-  const lookUp = defineTool<ToolInput, { found: string }>({
+  const lookUp = defineTool({
     name: "look_up",
     version: "1.0.0",
     description: "Looks something up.",
     effect: "read",
     input: { type: "object", properties: { turn: { type: "number" }, text: { type: "string" } } },
-    run: callTool,
+    run: async (input) => ({ ...(await callTool(input as unknown as ToolInput)) }),
   });
   const limits = { maxSteps: turns + 1, tokens: 1_000_000 };
   const agent = defineAgent({ name: "bench", instructions: "Look things up.", tools: ["look_up"], limits });
@@ -48,7 +48,8 @@ export async function startHoldfast(
   });
 }
 
-async function runTask(holdfast: Holdfast): Promise<void> {
+/** Submits a task, waits for its result, and makes sure that it is the one the work has. */
+export async function runTask(holdfast: Holdfast): Promise<void> {
   const task = await holdfast.submit({ prompt });
   const result = await task.result();
   if (result.stepsUsed !== turns || result.toolCalls !== turns - 1) throw new Error(JSON.stringify(result));

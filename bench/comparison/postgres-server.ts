@@ -7,13 +7,20 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { chown, mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
+import { atExit } from "./at-exit.ts";
 import { parentOf } from "./cpu.ts";
 import { freePort } from "./free-port.ts";
+
+export interface MeasuredDatabase {
+  readonly name: string;
+  readonly url: string;
+  readonly drop: () => Promise<void>;
+}
 
 export interface PostgresServer {
   /** A client that is on the server's first database: for counters, and to make the others. */
@@ -23,9 +30,9 @@ export interface PostgresServer {
   readonly pid: number | null;
   /** Whether statements are counted one by one. */
   readonly countsStatements: boolean;
-  /** Where the data lies, if that says something on how durable it is. */
+  /** What a reader of the figures has to know of it. */
   readonly caveats: readonly string[];
-  readonly createDatabase: () => Promise<{ name: string; url: string; drop: () => Promise<void> }>;
+  readonly createDatabase: () => Promise<MeasuredDatabase>;
   readonly stop: () => Promise<void>;
 }
 
@@ -47,14 +54,25 @@ export async function usePostgres(given: string | undefined): Promise<PostgresSe
   execFileSync(join(bin, "initdb"), initdb, { ...account, cwd: directory, stdio: ["ignore", "ignore", "inherit"] });
 
   const port = await freePort();
-  const settings = { port, listen_addresses: "127.0.0.1", unix_socket_directories: directory, ...statementsModule(bin) };
+  const settings = {
+    port,
+    listen_addresses: "127.0.0.1",
+    unix_socket_directories: directory,
+    ...statementsModule(bin),
+  };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   const server = spawn(join(bin, "postgres"), ["-D", data, ...flags], { ...account, cwd: directory, stdio: "ignore" });
+  // An immediate shutdown: its backends end with it.
+  const settled = atExit(() => {
+    server.kill("SIGQUIT");
+    rmSync(directory, { recursive: true, force: true });
+  });
   const stop = async (): Promise<void> => {
     if (server.exitCode === null && server.signalCode === null) {
       server.kill("SIGINT");
       await once(server, "exit");
     }
+    settled();
     await rm(directory, { recursive: true, force: true });
   };
   try {
@@ -80,7 +98,7 @@ async function connectTo(
   return {
     admin,
     version: about?.version ?? "",
-    pid: (about && isLocal(url) && parentOf(about.pid)) ?? null,
+    pid: (about && isLocal(url) ? parentOf(about.pid) : undefined) ?? null,
     countsStatements,
     caveats,
     createDatabase: async () => {
