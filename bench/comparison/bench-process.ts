@@ -75,6 +75,7 @@ function describeEnd({ exitCode, signalCode }: ChildProcess): string {
 /** What a reader needs of what a process printed when it failed: the line that names the error, or else the last one. */
 function essence(text: string): string {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  const line = lines.findLast((candidate) => /Error(?: \[\w+\])?: /.test(candidate)) ?? lines.at(-1) ?? "it said nothing";
+  const line =
+    lines.findLast((candidate) => /Error(?: \[\w+\])?: /.test(candidate)) ?? lines.at(-1) ?? "it said nothing";
   return line.trim().slice(0, 300);
 }
