@@ -84,6 +84,8 @@ const defaultMaxWaiting = 10_000;
 /** A task that was submitted, to wait for, watch or cancel. */
 export interface TaskHandle {
   readonly id: string;
+  /** If it was given to the task at work in its session: the id of the message, as it will stand in that task's journal. */
+  readonly messageId: string | null;
   /** The result when the task has ended, or as it stands after `waitMs` (default: no bound). */
   result(options?: { waitMs?: number; signal?: AbortSignal }): Promise<AgentResult>;
   /** Its entries, then deltas and entries as they come, until it ends. */
@@ -149,8 +151,8 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     config,
     worker,
     async submit(request) {
-      const { task } = await engine.submit(onlyTenant, request);
-      return taskHandle(engine, task.taskId);
+      const { task, messageId } = await engine.submit(onlyTenant, request);
+      return taskHandle(engine, task.taskId, messageId);
     },
     task: (id) => taskHandle(engine, id),
     async stop() {
@@ -269,13 +271,14 @@ async function keepLarge(
   return hash;
 }
 
-function taskHandle(engine: Engine, id: string): TaskHandle {
+function taskHandle(engine: Engine, id: string, messageId: string | null = null): TaskHandle {
   const address = { tenant: onlyTenant, taskId: id };
   const never = new AbortController().signal;
   return {
     id,
+    messageId,
     result: ({ waitMs = Number.POSITIVE_INFINITY, signal = never } = {}) =>
-      engine.awaitResult({ ...address, waitMs, signal }),
+      engine.awaitResult({ ...address, messageId, waitMs, signal }),
     events: ({ afterSeq = 0, signal = never } = {}) => engine.watch({ ...address, afterSeq, signal }),
     cancel: (by = "the program") => engine.cancel(address, by),
   };

@@ -5,7 +5,7 @@ export type { Answer, Entry } from "./agent/journal.ts";
 export type { Json, JsonObject } from "./agent/json.ts";
 export { defineConfig, type HoldfastConfig } from "./config.ts";
 export type { AgentResult } from "./engine/agent-result.ts";
-export type { TaskRequest } from "./engine/task-request.ts";
+export type { TaskRequest, WhileBusy } from "./engine/task-request.ts";
 export type { TaskEvent } from "./engine/watch.ts";
 export { createHoldfast, type Holdfast, type HoldfastOptions, type TaskHandle } from "./holdfast.ts";
 export {

@@ -59,6 +59,12 @@ export type Delta =
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "restart" };
 
+/** What the user is shown to have said: a prompt, and the context it came with. */
+export function userMessage(prompt: string, context: Json): Message & { readonly role: "user" } {
+  const text = context === null ? prompt : `${prompt}\n\nContext:\n${JSON.stringify(context, null, 2)}`;
+  return { role: "user", text };
+}
+
 /** All text of an assistant message, joined. */
 export function textOf(parts: readonly AssistantPart[]): string {
   return parts.map((part) => (part.type === "text" ? part.text : "")).join("");

@@ -5,9 +5,9 @@
  */
 import { textOf } from "./conversation.ts";
 import { isObject, type Json } from "./json.ts";
-import type { QuestionKind } from "./journal.ts";
+import type { MessageEntry, QuestionKind } from "./journal.ts";
 import { describeLimit, roomForCall, type LimitCode } from "./limits.ts";
-import { type CallState, type State } from "./state.ts";
+import { afterMessage, type CallState, type State } from "./state.ts";
 
 export type Action =
   | { readonly type: "call_model"; readonly maxOutputTokens: number }
@@ -44,6 +44,26 @@ export function decide(state: State, now: number): Action {
     runCalls(state) ??
     callModel(state)
   );
+}
+
+/** Whether the task has come to a place where a message of the user may stand: before a model turn, or after the answer. */
+export function listens(state: State, now: number): boolean {
+  const { type } = decide(state, now);
+  return type === "call_model" || type === "finish";
+}
+
+/**
+ * Whether a model turn would answer to these messages if they were given now. Where it would not (a ceiling is reached, a
+ * human has ended the task) they are for a task of their own.
+ */
+export function hears(
+  state: State,
+  messages: readonly Pick<MessageEntry, "prompt" | "context">[],
+  now: number,
+): boolean {
+  if (!listens(state, now)) return false;
+  const after = messages.reduce<State>((each, message) => ({ ...each, ...afterMessage(each, message) }), state);
+  return decide(after, now).type === "call_model";
 }
 
 function awaitHuman(state: State): Action | undefined {
@@ -109,6 +129,8 @@ function answer(state: State): Action | undefined {
     const message = "The model's provider withheld the answer by its content policy.";
     return { type: "fail", error: "model_content_policy", message };
   }
+  // Whoever cut it off has left a message, which stands after it; where that did not fit, nothing more is said here.
+  if (state.finish === "interrupted") return { type: "finish", error: "interrupted" };
   if (state.finish === "length") return { type: "finish", error: "token_budget_exceeded" };
   return { type: "finish", error: textOf(last.parts) === "" ? "empty_answer" : null };
 }

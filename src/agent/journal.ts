@@ -14,6 +14,7 @@ export type EntryBody =
   | ToolEntry
   | QuestionEntry
   | AnswerEntry
+  | MessageEntry
   | FailureEntry
   | ReplayEntry
   | EndEntry;
@@ -36,7 +37,8 @@ export interface ModelEntry {
   readonly attempts: readonly FailedAttempt[];
 }
 
-export type FinishReason = "stop" | "calls" | "length" | "content_filter";
+/** `interrupted`: a message of the user cut it off; the parts are what it had said by then. */
+export type FinishReason = "stop" | "calls" | "length" | "content_filter" | "interrupted";
 
 /** A failed attempt at a model call that came before the answer. */
 export interface FailedAttempt {
@@ -131,6 +133,16 @@ export interface RaisedLimits {
   readonly maxSteps?: number;
   readonly tokens?: number;
   readonly costMicros?: number;
+}
+
+/** The user said something while the task was at work: the next model turn answers to it. */
+export interface MessageEntry {
+  readonly kind: "message";
+  readonly messageId: string;
+  readonly prompt: string;
+  /** Given to the agent with the prompt. */
+  readonly context: Json;
+  readonly userId: string | null;
 }
 
 /** The task could not go on. It waits and tries again, or (`retryAt` null) it ends. */

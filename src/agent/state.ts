@@ -2,7 +2,7 @@
  * The state of a task: a pure fold over its journal. There is no other state, so any process that can read the journal
  * can go on with the task.
  */
-import type { ToolOutcome } from "./conversation.ts";
+import { userMessage, type ToolOutcome } from "./conversation.ts";
 import type { Limits } from "./definition.ts";
 import { canonicalJson, isObject, type Json } from "./json.ts";
 import {
@@ -12,6 +12,7 @@ import {
   type EndEntry,
   type Entry,
   type FinishReason,
+  type MessageEntry,
   type ModelEntry,
   type PlannedCall,
   type QuestionEntry,
@@ -129,6 +130,8 @@ function change(state: State, entry: Entry): Partial<State> {
       };
     case "answer":
       return afterAnswer(state, entry);
+    case "message":
+      return afterMessage(state, entry);
     case "failure":
       return { failures: state.failures + 1, retryAt: entry.retryAt, fatal: entry.retryAt === null ? entry : null };
     case "replay":
@@ -164,6 +167,12 @@ function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<
     failures: 0,
     retryAt: null,
   };
+}
+
+/** Between a call and its outcome nobody may speak: what is said while calls are open stands after their outcomes. */
+export function afterMessage(state: State, { prompt, context }: Pick<MessageEntry, "prompt" | "context">) {
+  const { text } = userMessage(prompt, context);
+  return { messages: state.messages.withUser(text), contextTokens: state.contextTokens + estimateTokens(text) };
 }
 
 /** A call has one outcome, the first: what comes for a call that has one, or that nobody asked for, changes nothing. */

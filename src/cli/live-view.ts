@@ -59,10 +59,9 @@ export function createLiveView(terminal: Terminal): LiveView {
         const again = entry.retry_at === null ? "" : ", trying again";
         return note(paint("yellow", `! ${oneLine(entry.message)} (${entry.code})${again}`));
       }
-      case "intent":
-      case "question":
-      case "replay":
-      case "end":
+      case "message":
+        return note(`${paint("cyan", "you:")} ${oneLine(entry.prompt)}`);
+      default:
         return;
     }
   };

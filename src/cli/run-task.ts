@@ -1,5 +1,5 @@
 /** One task from its prompt to its end, in front of a person or of nobody. */
-import type { AgentResult, Approval, QuestionEntry, TaskBody } from "../client/wire.ts";
+import type { Accepted, AgentResult, Approval, QuestionEntry, TaskBody } from "../client/wire.ts";
 import { createBackground } from "../platform/background.ts";
 import { HoldfastError, messageOf } from "../platform/errors.ts";
 import { askHuman, type HumanAnswer } from "./ask-human.ts";
@@ -35,12 +35,15 @@ interface Watch extends RunDeps {
 
 export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome> {
   const { client, context } = deps;
-  const { task_id: taskId, session_id: sessionId } = await client.submit(body);
+  const accepted = await client.submit(body);
+  const { task_id: taskId, session_id: sessionId, message_id: messageId } = accepted;
   const background = createBackground((_name, error) => context.terminal.note(messageOf(error)));
   let interrupted = false;
   const interrupt = inTwoStages(context.clock, {
     first: () => {
       interrupted = true;
+      // The task at work is somebody else's: they are only told that this one leaves.
+      if (messageId !== undefined) process.exit(exitCodes.interrupted);
       context.terminal.note(context.terminal.paintNote("dim", "\nCancelling; once more to leave at once."));
       background.start("cancel", () => cancel(client, taskId));
     },
@@ -49,7 +52,8 @@ export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome
   process.on("SIGINT", interrupt);
   try {
     const view = createLiveView(context.terminal);
-    const result = await watch({ ...deps, taskId, view, interrupt });
+    const watching = { ...deps, taskId, view, interrupt };
+    const result = messageId === undefined ? await watch(watching) : await watchMessage(watching, accepted, messageId);
     await background.settled();
     return { exitCode: interrupted ? exitCodes.interrupted : exitCodeOf(result), sessionId };
   } finally {
@@ -57,10 +61,23 @@ export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome
   }
 }
 
-/** @returns the result at the end, or as it stands when a question is left open */
-async function watch(deps: Watch): Promise<AgentResult> {
-  const { client, taskId, view, json, context } = deps;
+/** Of the task that a message was left for: what follows the message; or, if it never heard it, the task it became. */
+async function watchMessage(deps: Watch, { status }: Accepted, messageId: string): Promise<AgentResult> {
+  const { client, taskId, context } = deps;
+  context.terminal.note(context.terminal.paintNote("dim", `Given to task ${taskId}, which is at work.`));
+  if (status === "waiting") return leaveOpen(deps);
   for await (const event of client.events(taskId)) {
+    if (event.type === "result") return watch({ ...deps, taskId: messageId });
+    if (event.type !== "entry" || event.entry.kind !== "message") continue;
+    if (event.entry.message_id === messageId) return watch(deps, event.entry.seq);
+  }
+  throw streamEnded(taskId);
+}
+
+/** @returns the result at the end, or as it stands when a question is left open */
+async function watch(deps: Watch, after = 0): Promise<AgentResult> {
+  const { client, taskId, view, json, context } = deps;
+  for await (const event of client.events(taskId, { after })) {
     if (!json) view.show(event);
     if (event.type === "result") {
       showEnd(deps, event.result);
@@ -71,7 +88,11 @@ async function watch(deps: Watch): Promise<AgentResult> {
     const asked = context.terminal.canAsk && !json ? await answerHere(deps, event.entry) : "left";
     if (asked === "left") return leaveOpen(deps);
   }
-  throw new HoldfastError("stream_ended", `The server ended the stream of task ${taskId} before the task has ended.`);
+  throw streamEnded(taskId);
+}
+
+function streamEnded(taskId: string): HoldfastError {
+  return new HoldfastError("stream_ended", `The server ended the stream of task ${taskId} before the task has ended.`);
 }
 
 async function answerHere(deps: Watch, entry: QuestionEntry): Promise<"answered" | "left"> {

@@ -1,6 +1,7 @@
 /** `holdfast run`: a prompt, or a conversation, at the terminal. */
 import { text as readAll } from "node:stream/consumers";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
+import type { TaskBody } from "../client/wire.ts";
 import { createClient } from "../client/index.ts";
 import { HoldfastError } from "../platform/errors.ts";
 import { isUnreachable, serverUrl, unreachable, withUrl, type Client, type UrlFlag } from "./connect.ts";
@@ -24,6 +25,7 @@ export function runCommand(context: Context): Command {
         ['run "Where is order A-1001?"', "one prompt"],
         ["run", "a conversation; Ctrl-D ends it"],
         ['run "And the other one?" --session s-42', "goes on with a conversation"],
+        ['run "Only the blue ones" --session s-42 --while-busy inject', "tells it to the task at work there"],
         ["run --json < prompt.txt", "for a program: prompt in, result out"],
       ],
     }),
@@ -31,6 +33,11 @@ export function runCommand(context: Context): Command {
     .argument("[prompt]", "what to ask; default: what is piped in, or a conversation")
     .option("-a, --agent <name>", "which agent, where there are several")
     .option("-s, --session <id>", "the conversation to go on with (default: a new one)")
+    .addOption(
+      new Option("--while-busy <mode>", "what it is to a task at work in the conversation (default: after it)").choices(
+        ["queue", "inject", "interrupt"],
+      ),
+    )
     .option("-c, --config <file>", "what to run if there is no server (default: ./holdfast.config.ts)")
     .option("--json", "print only the result, as JSON")
     .action((prompt: string | undefined, flags: RunFlags) => run(context, prompt, flags));
@@ -39,6 +46,7 @@ export function runCommand(context: Context): Command {
 interface RunFlags extends UrlFlag {
   readonly agent?: string;
   readonly session?: string;
+  readonly whileBusy?: NonNullable<TaskBody["while_busy"]>;
   readonly config?: string;
   readonly json?: true;
 }
@@ -58,7 +66,11 @@ async function run(context: Context, argument: string | undefined, flags: RunFla
       hostedHere: server.isHere,
     };
     if (prompt === undefined) await converse(deps, flags);
-    else context.exitCode = (await runTask(deps, { prompt, agent: flags.agent, session_id: flags.session })).exitCode;
+    else {
+      const { agent, session, whileBusy } = flags;
+      const outcome = await runTask(deps, { prompt, agent, session_id: session, while_busy: whileBusy });
+      context.exitCode = outcome.exitCode;
+    }
   } finally {
     await server.close();
   }

@@ -71,6 +71,11 @@ function tell(entry: Entry, options: TimelineOptions): string[] {
       return tellQuestion(entry, options);
     case "answer":
       return [`${paint(answerFormat(entry.answer), "answered")} by ${oneLine(entry.by)}: ${answerText(entry.answer)}`];
+    case "message":
+      return [
+        paint("cyan", entry.user_id === null ? "told" : `told by ${oneLine(entry.user_id)}`),
+        ...textLines(entry.prompt, options),
+      ];
     case "failure":
       return [
         `${paint("red", "failed:")} ${oneLine(entry.message)} (${entry.code}), ${nextTry(entry)}`,
@@ -88,14 +93,19 @@ function tell(entry: Entry, options: TimelineOptions): string[] {
   }
 }
 
+const cutShortBy = {
+  length: "cut off at its limit",
+  content_filter: "withheld by the provider",
+  interrupted: "interrupted",
+};
+
 function tellModel(entry: ModelEntry, options: TimelineOptions): string[] {
   const { paint } = options;
   const { model, usage, cost_usd: usd, ttft_ms: ttft, finish } = entry;
   const tokens = `${usage.estimated ? "about " : ""}${count(usage.input + usage.output, "token")}`;
   const cached = usage.cached > 0 ? ` (${usage.cached.toLocaleString("en-US")} cached)` : "";
   const facts = [`${tokens}${cached}`, money(usd), `first token after ${duration(ttft)}`];
-  const cutShort =
-    finish === "length" ? " cut off at its limit" : finish === "content_filter" ? " withheld by the provider" : "";
+  const cutShort = finish === "stop" || finish === "calls" ? "" : ` ${cutShortBy[finish]}`;
   return [
     `${paint("blue", "model")} ${paint("dim", `${model}, ${facts.join(", ")}`)}${paint("yellow", cutShort)}`,
     ...tellAttempts(entry.attempts, paint),

@@ -30,6 +30,11 @@ export interface TaskBody {
   cost_budget_usd?: number | undefined;
   deadline_ms?: number | undefined;
   priority?: number | undefined;
+  /**
+   * What becomes of it if a task of the session is at work. `queue` (default): it is a task of its own, after it. `inject`:
+   * it is given to that task before its next model turn. `interrupt`: the same, and a model turn in flight is cut off.
+   */
+  while_busy?: "queue" | "inject" | "interrupt" | undefined;
 }
 
 export interface RunBody extends TaskBody {
@@ -83,16 +88,20 @@ export interface TaskLinks {
   cancel: string;
 }
 
-/** What accepting a task answers. */
+/** What accepting a task answers; or, with a `message_id`, that a message was left for the task at work. */
 export interface Accepted {
   task_id: string;
   session_id: string;
   status: TaskStatus;
+  /** As it will stand in the journal of the task; if that ends without having heard it, it is a task of this id. */
+  message_id?: string;
   links: TaskLinks;
 }
 
 /** What `POST /run` answers when the task has not ended in time. */
 export interface Unfinished extends AgentResult {
+  /** It was left as a message for this task, which was at work. */
+  message_id?: string;
   links: TaskLinks;
 }
 
@@ -129,6 +138,7 @@ export type EntryBody =
   | { kind: "tool"; call_id: string; tool: string; outcome: ToolOutcome; ms: number }
   | QuestionEntry
   | { kind: "answer"; approval_id: string; answer: Answer; by: string }
+  | { kind: "message"; message_id: string; prompt: string; context: Json; user_id: string | null }
   | { kind: "failure"; code: string; message: string; attempts: FailedAttempt[]; retry_at: string | null }
   | { kind: "replay"; prompt: string | null; by: string }
   | { kind: "end"; status: "completed" | "failed" | "cancelled"; error: string | null; message: string };
@@ -137,7 +147,7 @@ export interface ModelEntry {
   kind: "model";
   parts: AssistantPart[];
   calls: PlannedCall[];
-  finish: "stop" | "calls" | "length" | "content_filter";
+  finish: "stop" | "calls" | "length" | "content_filter" | "interrupted";
   model: string;
   usage: { input: number; cached: number; output: number; reasoning: number; estimated: boolean };
   cost_usd: number | null;

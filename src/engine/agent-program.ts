@@ -5,8 +5,8 @@
 import { createHash } from "node:crypto";
 import type { AgentDefinition } from "../agent/definition.ts";
 import { canonicalJson } from "../agent/json.ts";
-import type { Message } from "../agent/conversation.ts";
-import { decide, type Action, type Question } from "../agent/decide.ts";
+import { userMessage, type Message } from "../agent/conversation.ts";
+import { decide, hears, listens, type Action, type Question } from "../agent/decide.ts";
 import type { EntryBody } from "../agent/journal.ts";
 import { estimateTokens } from "../agent/limits.ts";
 import { begin, fold, lastText, type CallState, type State } from "../agent/state.ts";
@@ -49,6 +49,8 @@ export function agentProgram(run: Run): Program<State> {
     failures: (state) => state.failures,
     said: (state) => saidIn(run.task.input, state),
     progress: progressOf,
+    listens,
+    hears,
   };
 }
 
@@ -65,13 +67,7 @@ export function progressOf(state: State) {
 
 /** What a task adds to its conversation: what a fork brought along, its prompt, and all that followed. */
 export function saidIn(input: TaskInput, state: State): Message[] {
-  return [...input.history, userMessage(state.prompt, input), ...state.messages];
-}
-
-/** The first message of a task: the prompt, and the context it was submitted with. */
-function userMessage(prompt: string, { context }: TaskInput): Message {
-  const text = context === null ? prompt : `${prompt}\n\nContext:\n${JSON.stringify(context, null, 2)}`;
-  return { role: "user", text };
+  return [...input.history, userMessage(state.prompt, input.context), ...state.messages];
 }
 
 function beginTask({ agent, task, history, deps }: Run): State {
@@ -117,10 +113,11 @@ async function callModel({ deps, agent, task, history }: Run, turn: ModelTurn): 
   const reply = await callGateway(deps, {
     route,
     system: agent.instructions,
-    messages: [...history, userMessage(state.prompt, task.input), ...state.messages],
+    messages: [...history, userMessage(state.prompt, task.input.context), ...state.messages],
     tools: deps.tools.specs(agent.tools),
     maxOutputTokens: action.maxOutputTokens,
     signal: context.cancelled,
+    interruption: context.interruption(),
     onDelta: (delta) => deps.hub.delta(task.id, delta),
   });
   const calls = deps.tools.plan(agent.tools, reply.parts).map(({ tool: _tool, input: _input, ...plan }) => plan);

@@ -39,8 +39,7 @@ export function createEngine(deps: EngineDeps) {
     tasks: store.tasks,
     result: async (address: TaskAddress): Promise<AgentResult> => resultOf(await findTask(deps, address), deps),
     /** The result as it is when the task has ended, or after `waitMs`. */
-    awaitResult: (wait: TaskAddress & { waitMs: number; signal: AbortSignal }): Promise<AgentResult> =>
-      awaitResult(watchDeps, wait),
+    awaitResult: (wait: Parameters<typeof awaitResult>[1]): Promise<AgentResult> => awaitResult(watchDeps, wait),
     /** A page of the journal. @throws NotFoundError */
     async journal(page: TaskAddress & { afterSeq: number; limit: number }) {
       await findTask(deps, page);

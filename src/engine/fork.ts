@@ -74,7 +74,10 @@ interface Steps {
   /** The journal before this number was made void by a replay with another prompt. */
   readonly begin: number;
   readonly prompt: string | null;
-  /** The number of the last entry of each whole step: a model turn with the outcomes of all the calls it asked for. */
+  /**
+   * The number of the last entry of each whole step: a model turn with the outcomes of all the calls it asked for, and what
+   * the user said to it.
+   */
   readonly ends: readonly number[];
 }
 
@@ -82,11 +85,19 @@ function wholeSteps(entries: readonly Entry[]): Steps {
   let steps: { begin: number; prompt: string | null; ends: number[] } = { begin: 0, prompt: null, ends: [] };
   let state = begin({ prompt: "", limits: defaultLimits, submittedAt: 0, overheadTokens: 0 });
   let turnIsOpen = false;
+  let lastTurn = 0;
   for (const entry of entries) {
     state = fold(state, entry);
     if (entry.kind === "replay" && entry.prompt !== null) steps = { begin: entry.seq, prompt: entry.prompt, ends: [] };
     if (entry.kind === "model") turnIsOpen = state.calls.length > 0;
-    if (!turnIsOpen || state.calls.some(({ status }) => status !== "done")) continue;
+    if (entry.kind === "model") lastTurn = entry.seq;
+    const isOpen = state.calls.some(({ status }) => status !== "done");
+    // What the user said next belongs to the step: the next model turn answers to both.
+    if (entry.kind === "message" && !isOpen && lastTurn > steps.begin) {
+      if (lastTurn < (steps.ends.at(-1) ?? 0)) steps.ends.pop();
+      steps.ends.push(entry.seq);
+    }
+    if (!turnIsOpen || isOpen) continue;
     steps.ends.push(entry.seq);
     turnIsOpen = false;
   }

@@ -11,6 +11,7 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
 import type { Store } from "../store/store.ts";
+import type { Wishes } from "../store/worker-writes.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 export interface LeaseDeps {
@@ -21,8 +22,8 @@ export interface LeaseDeps {
   readonly background: Background;
   readonly leaseMs: number;
   readonly info: JsonObject;
-  /** Called at each heartbeat with the tasks of this worker that somebody wants cancelled. */
-  readonly onCancelled: (tasks: readonly { id: string; by: string }[]) => void;
+  /** Called at each heartbeat with what somebody wants of the tasks of this worker. */
+  readonly onWishes: (wishes: Wishes) => void;
 }
 
 export interface Lease {
@@ -83,7 +84,7 @@ async function keepLease(deps: LeaseDeps, { workerId, registeredAt, lost, signal
       if (row === undefined) lose("another process took it");
       unwatch();
       unwatch = watch(sentAt);
-      deps.onCancelled(row?.cancelled ?? []);
+      if (row !== undefined) deps.onWishes(row);
     } catch (error) {
       log.warn({ error: messageOf(error) }, "a heartbeat failed");
     }

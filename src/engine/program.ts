@@ -6,6 +6,7 @@
  */
 import type { Message } from "../agent/conversation.ts";
 import type { Entry, EntryBody } from "../agent/journal.ts";
+import type { MessageEntry } from "../agent/journal.ts";
 import type { ClaimedTask, TaskProgress } from "../store/task-row.ts";
 
 export interface Program<State> {
@@ -18,6 +19,10 @@ export interface Program<State> {
   failures(state: State): number;
   /** What a completed task adds to its conversation. */
   said(state: State): readonly Message[];
+  /** Whether messages of the user have a place here at all. */
+  listens(state: State, now: number): boolean;
+  /** Whether the task would go on with these messages if they were given to it now. */
+  hears(state: State, messages: readonly MessageEntry[], now: number): boolean;
 }
 
 /** A program of which the engine need not know the state. */
@@ -27,6 +32,8 @@ export interface OpenedProgram {
   readonly progress: () => TaskProgress;
   readonly failures: () => number;
   readonly said: () => readonly Message[];
+  readonly listens: (now: number) => boolean;
+  readonly hears: (messages: readonly MessageEntry[], now: number) => boolean;
 }
 
 /** Makes the program for a claimed task, reading what it needs (its conversation) from the store. */
@@ -56,6 +63,8 @@ export interface EffectContext {
   readonly abandoned: AbortSignal;
   /** Somebody cancelled the task, or `abandoned`: leave what may be left without harm. */
   readonly cancelled: AbortSignal;
+  /** A message of the user makes the model turn pointless. It is asked for when a turn begins. */
+  readonly interruption: () => AbortSignal;
 }
 
 /** Binds a program to its state. */
@@ -69,5 +78,7 @@ export function openProgram<State>(program: Program<State>): OpenedProgram {
     progress: () => program.progress(state),
     failures: () => program.failures(state),
     said: () => program.said(state),
+    listens: (now) => program.listens(state, now),
+    hears: (messages, now) => program.hears(state, messages, now),
   };
 }

@@ -7,10 +7,12 @@ import type { Clock } from "../platform/clock.ts";
 import { ConflictError, InvalidInputError } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
 import type { Store } from "../store/store.ts";
+import type { NewTask, TaskStatus } from "../store/task-row.ts";
+import type { Delivered } from "../store/worker-writes.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
 import type { Backlog } from "./backlog.ts";
-import { toNewTask, type SubmitRequest } from "./task-request.ts";
+import { toNewTask, whileBusyOf, type SubmitRequest, type WhileBusy } from "./task-request.ts";
 import { findTask } from "./watch.ts";
 import type { Worker } from "./worker.ts";
 
@@ -28,44 +30,67 @@ export interface SubmissionDeps {
 }
 
 /**
- * Accepts a task. What is answered is durable.
+ * Accepts a task, or a message to the task that is at work in its session. What is answered is durable.
  * @throws InvalidInputError `invalid_request`, `unknown_agent`, `agent_required`; ConflictError `idempotency_key_reused`;
- *   UnavailableError `queue_full`
+ *   UnavailableError `queue_full`, `inbox_full`
  */
-export async function submitTask(
-  deps: SubmissionDeps,
-  tenant: string,
-  request: SubmitRequest,
-): Promise<{ task: AgentResult; created: boolean }> {
+export async function submitTask(deps: SubmissionDeps, tenant: string, request: SubmitRequest): Promise<Accepted> {
   const { store, hub, newId, backlog, metrics } = deps;
   const agent = findAgent(deps.agents, request.agent);
   const id = newId();
   const requestHash = request.idempotencyKey === undefined ? null : hashRequest(request);
   const identity = { id, tenant, sessionId: request.sessionId ?? id, requestHash };
   const task = { ...toNewTask(request, agent, identity), resultTo: request.resultTo };
+  const whileBusy = whileBusyOf(request);
   await backlog.admit();
   const reservation = deps.worker?.reserve(agent.name);
-  const submitted = await store.submit({ task, worker: reservation?.workerId ?? null }).catch((error: unknown) => {
+  const worker = reservation?.workerId ?? null;
+  const submitted = await deliver(store, { task, worker }, whileBusy).catch((error: unknown) => {
     reservation?.cancel();
     throw error;
   });
-  const claimed = submitted.created && submitted.claimed;
-  if (claimed)
-    reservation?.launch({ ...task, ...submitted, epoch: 1, takeovers: 0, isNew: true, cancelRequestedBy: null });
+  const claimed = submitted.created && submitted.leftFor === undefined && submitted.claimed;
+  if (claimed) reservation?.launch({ ...task, ...submitted, ...firstLease });
   else reservation?.cancel();
   if (!submitted.created) {
     if (submitted.requestHash === requestHash) {
       // It may have come in by another door the first time.
       if (request.resultTo !== undefined)
         await store.wantResult({ tenant, id: submitted.id, carrier: request.resultTo });
-      return { task: await resultOf(await findTask(deps, { tenant, taskId: submitted.id }), deps), created: false };
+      const row = await findTask(deps, { tenant, taskId: submitted.id });
+      return { task: await resultOf(row, deps), messageId: submitted.messageId, created: false };
     }
     const message = `The idempotency key was used by task ${submitted.id} with another request. Use a new key.`;
     throw new ConflictError("idempotency_key_reused", message);
   }
+  if (submitted.leftFor !== undefined) {
+    const { taskId, status } = submitted.leftFor;
+    if (whileBusy === "interrupt") hub.hint({ type: "interrupt", taskId });
+    return { task: acceptedResult({ ...task, id: taskId, status }), messageId: id, created: true };
+  }
   metrics.taskSubmitted(agent.name);
   if (!claimed) hub.hint({ type: "work" });
-  return { task: acceptedResult(task), created: true };
+  return { task: acceptedResult({ ...task, status: "pending" }), messageId: null, created: true };
+}
+
+export interface Accepted {
+  /** The new task; or the one at work, which a message was left for. */
+  readonly task: AgentResult;
+  /** Of that message; null: it is a task of its own. */
+  readonly messageId: string | null;
+  /** False: it repeats an idempotency key. */
+  readonly created: boolean;
+}
+
+const firstLease = { epoch: 1, takeovers: 0, isNew: true, cancelRequestedBy: null, unheard: 0 };
+
+async function deliver(
+  store: Store,
+  submit: { task: NewTask; worker: string | null },
+  whileBusy: WhileBusy,
+): Promise<Delivered> {
+  if (whileBusy === "queue") return store.submit(submit);
+  return store.deliver({ ...submit, interrupts: whileBusy === "interrupt" });
 }
 
 /** @throws InvalidInputError `unknown_agent`, `agent_required` */
@@ -85,11 +110,11 @@ function findAgent(agents: ReadonlyMap<string, AgentDefinition>, name: string | 
   );
 }
 
-function acceptedResult({ id, sessionId }: { id: string; sessionId: string }): AgentResult {
+function acceptedResult({ id, sessionId, status }: { id: string; sessionId: string; status: TaskStatus }): AgentResult {
   return {
     taskId: id,
     sessionId,
-    status: "pending",
+    status,
     output: "",
     stepsUsed: 0,
     tokensUsed: 0,
@@ -101,6 +126,9 @@ function acceptedResult({ id, sessionId }: { id: string; sessionId: string }): A
 }
 
 function hashRequest(request: SubmitRequest): string {
-  const asked = JSON.parse(JSON.stringify({ ...request, idempotencyKey: undefined, resultTo: undefined })) as Json;
+  // What is the default is no other request than one that does not say it.
+  const whileBusy = request.whileBusy === "queue" ? undefined : request.whileBusy;
+  const left = { whileBusy, idempotencyKey: undefined, resultTo: undefined };
+  const asked = JSON.parse(JSON.stringify({ ...request, ...left })) as Json;
   return createHash("sha256").update(canonicalJson(asked)).digest("hex");
 }

@@ -4,13 +4,14 @@
  * Entries get their numbers here and are folded at once; `flush` makes them durable, one write at a time and in order, so
  * the journal never has a gap. Whoever watches the task hears of entries only after they are durable.
  */
-import type { Entry, EntryBody } from "../agent/journal.ts";
+import type { Entry, EntryBody, MessageEntry } from "../agent/journal.ts";
 import type { Hub } from "../events/hub.ts";
 import type { Clock } from "../platform/clock.ts";
 import { HoldfastError } from "../platform/errors.ts";
 import type { Store } from "../store/store.ts";
 import { StoreError } from "../store/store-error.ts";
 import type { ClaimedTask, TaskProgress, TaskResult } from "../store/task-row.ts";
+import type { Inbox } from "./inbox.ts";
 import type { OpenedProgram } from "./program.ts";
 
 /** Another worker holds the task now, or may: this one must leave it alone. */
@@ -32,6 +33,7 @@ export interface TaskJournalDeps {
   /** A write that meets a dead database is tried again for this long: the lease. */
   readonly retryMs: number;
   readonly onCancel: (by: string) => void;
+  readonly inbox: Inbox;
   /** The task is not this worker's any more: no write is tried again. */
   readonly abandoned: AbortSignal;
 }
@@ -53,7 +55,8 @@ export class TaskJournal {
   /** Numbers and folds entries; the next write takes them along. */
   add(bodies: readonly EntryBody[]): void {
     for (const body of bodies) {
-      const entry: Entry = { ...body, seq: ++this.#lastSeq, at: this.#deps.clock.now() };
+      const entry = this.#next(body);
+      this.#lastSeq = entry.seq;
       this.#unwritten.push(entry);
       this.#deps.program.fold(entry);
     }
@@ -73,21 +76,55 @@ export class TaskJournal {
     return this.flush();
   }
 
-  /** Ends the task with what is unwritten and its last entry, in one transaction. */
-  async finish(end: Omit<TaskResult, keyof TaskProgress>): Promise<void> {
+  /**
+   * Ends the task with what is unwritten and its last entry, in one transaction. What it has not heard becomes tasks of
+   * their own if `forward` says so.
+   * @returns false if there is something that it has not heard: then nothing was written, and it goes on
+   */
+  async finish(end: Omit<TaskResult, keyof TaskProgress>, { forward = false } = {}): Promise<boolean> {
     await this.#writing;
-    this.add([{ kind: "end", status: end.status, error: end.error, message: end.errorMessage }]);
-    const { store, hub, task, program } = this.#deps;
+    const { store, hub, task, program, inbox } = this.#deps;
     const { id: taskId, tenant, sessionId, epoch } = task;
-    const entries = [...this.#unwritten];
+    const last = this.#next({ kind: "end", status: end.status, error: end.error, message: end.errorMessage });
+    const entries = [...this.#unwritten, last];
     const result: TaskResult = { ...program.progress(), ...end };
-    const finished = await persist(this.#deps, () =>
-      store.finish({ taskId, tenant, sessionId, epoch, entries, result }),
-    );
-    if (!finished.held) throw new LeaseLostError(taskId);
+    const write = forward ? store.finishUnheard : store.finish;
+    const finished = await persist(this.#deps, () => write({ taskId, tenant, sessionId, epoch, entries, result }));
+    if (!finished.held) {
+      const unheard = forward ? [] : await this.unheard();
+      if (unheard.length === 0) throw new LeaseLostError(taskId);
+      inbox.hasNews = true;
+      return false;
+    }
+    program.fold(last);
+    this.#lastSeq = last.seq;
     this.#written(entries);
     hub.ended({ id: taskId, sessionId, createdAt: task.createdAt, finishedAt: finished.finishedAt, ...result });
     if (finished.promoted) hub.hint({ type: "work" });
+    return true;
+  }
+
+  /** The messages that the task has not heard, in the order they came. */
+  async unheard(): Promise<(MessageEntry & { readonly interrupts: boolean })[]> {
+    const { store, task } = this.#deps;
+    const rows = await persist(this.#deps, () => store.unheard({ taskId: task.id, epoch: task.epoch }));
+    if (rows === undefined) throw new LeaseLostError(task.id);
+    return rows.map(({ id, input: { prompt, context }, userId, interrupts }) => {
+      return { kind: "message", messageId: id, prompt, context, userId, interrupts };
+    });
+  }
+
+  /** Writes messages, after all that is unwritten, and marks them as heard, in one statement. */
+  async hear(messages: readonly MessageEntry[]): Promise<void> {
+    await this.#writing;
+    this.add(messages);
+    const { store, task, inbox } = this.#deps;
+    const entries = [...this.#unwritten];
+    const messageIds = messages.map(({ messageId }) => messageId);
+    const hearing = { taskId: task.id, epoch: task.epoch, entries, messageIds };
+    if (!(await persist(this.#deps, () => store.hear(hearing)))) throw new LeaseLostError(task.id);
+    inbox.hear(messageIds);
+    this.#written(entries);
   }
 
   /** Lets the task wait. @returns false if somebody wants it cancelled: then it is not parked */
@@ -113,7 +150,7 @@ export class TaskJournal {
   }
 
   async #write(): Promise<void> {
-    const { store, task, onCancel } = this.#deps;
+    const { store, task, onCancel, inbox } = this.#deps;
     let entries: readonly Entry[] = [];
     const take = (): readonly Entry[] => {
       this.#gathering = false;
@@ -131,6 +168,11 @@ export class TaskJournal {
     if (held === undefined) throw new LeaseLostError(task.id);
     this.#written(entries);
     if (held.cancelRequestedBy !== null) onCancel(held.cancelRequestedBy);
+    if (held.unheard > 0) inbox.hasNews = true;
+  }
+
+  #next(body: EntryBody): Entry {
+    return { ...body, seq: this.#lastSeq + 1, at: this.#deps.clock.now() };
   }
 
   #written(entries: readonly Entry[]): void {

@@ -4,6 +4,12 @@ import type { Json, JsonObject } from "../agent/json.ts";
 import { InvalidInputError } from "../platform/errors.ts";
 import type { NewTask } from "../store/task-row.ts";
 
+/**
+ * `queue`: it is a task of its own, after those before it. `inject`: it is a message to the task at work, which its next
+ * model turn answers to. `interrupt`: the same, and a model turn in flight is cut off.
+ */
+export type WhileBusy = "queue" | "inject" | "interrupt";
+
 export interface TaskRequest {
   readonly prompt: string;
   /** May be left out where the service hosts one agent. */
@@ -23,6 +29,8 @@ export interface TaskRequest {
   readonly deadlineMs?: number | undefined;
   /** Higher goes first; -100 to 100, default 0. */
   readonly priority?: number | undefined;
+  /** What becomes of it if a task of the session is at work; default "queue". */
+  readonly whileBusy?: WhileBusy | undefined;
   /** A repeat with the same key answers the same task. */
   readonly idempotencyKey?: string | undefined;
 }
@@ -36,6 +44,8 @@ export interface SubmitRequest extends TaskRequest {
 /** The bounds of what a request may set, inclusive. */
 export const requestBounds = {
   promptChars: { least: 1, most: 500_000 },
+  /** Of a message to a task at work: its prompt and its context as JSON together. */
+  messageChars: { least: 1, most: 100_000 },
   sessionIdChars: { least: 1, most: 200 },
   userIdChars: { least: 1, most: 200 },
   idempotencyKeyChars: { least: 1, most: 200 },
@@ -72,6 +82,17 @@ export function toNewTask(request: TaskRequest, agent: AgentDefinition, identity
     idempotencyKey: request.idempotencyKey ?? null,
     forkedFrom: null,
   };
+}
+
+/** How a request is to be treated while its session is busy. @throws InvalidInputError if it is too long for a message */
+export function whileBusyOf({ whileBusy = "queue", sessionId, prompt, context }: TaskRequest): WhileBusy {
+  // In a conversation that begins with it nothing is at work.
+  if (whileBusy === "queue" || sessionId === undefined) return "queue";
+  const { most } = requestBounds.messageChars;
+  const chars = prompt.length + (context === undefined ? 0 : JSON.stringify(context).length);
+  if (chars <= most) return whileBusy;
+  const rule = `may have ${most} characters with its context if it is to be given to a task at work, but has ${chars}`;
+  throw new InvalidInputError("invalid_request", `prompt ${rule}.`, "/prompt");
 }
 
 function limitsOf({ maxSteps, tokenBudget, costBudgetUsd, deadlineMs }: TaskRequest): Partial<Limits> {

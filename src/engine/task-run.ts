@@ -8,6 +8,7 @@ import { HoldfastError, messageOf, type Retry } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
 import { ModelCallError } from "../gateway/model-gateway.ts";
 import { StoreError } from "../store/store-error.ts";
+import type { Inbox } from "./inbox.ts";
 import { LeaseLostError, type TaskJournal } from "./task-journal.ts";
 import type { EffectContext, OpenedProgram, Step } from "./program.ts";
 
@@ -23,6 +24,7 @@ export interface TaskRunDeps {
   readonly abandoned: AbortSignal;
   /** Aborted with a `TaskCancelled`, or together with `abandoned`. */
   readonly cancelled: AbortSignal;
+  readonly inbox: Inbox;
   readonly retries: RetryPolicy;
 }
 
@@ -53,7 +55,7 @@ export type RunOutcome = "completed" | "failed" | "cancelled" | "parked" | "hand
  * @throws LeaseLostError when it must not touch the task any more; StoreError when the store refuses
  */
 export async function runTask(run: TaskRunDeps): Promise<RunOutcome> {
-  const { journal, program, clock } = run;
+  const { journal, program, clock, inbox } = run;
   // Bounded by the program's own limits: every step but the last leads to a model call, a tool call or a question.
   for (;;) {
     const step: Step = isCancelled(run) ? cancelStep(run) : program.next(clock.now());
@@ -63,6 +65,8 @@ export async function runTask(run: TaskRunDeps): Promise<RunOutcome> {
         if (!step.onlyReads || run.stopping.aborted || run.cancelled.aborted) await written;
         if (run.stopping.aborted) return "handed_back";
         if (isCancelled(run)) break;
+        // The flush has told of messages that came since the last one.
+        if (inbox.hasNews && (await hear(run))) break;
         const [entries] = await Promise.all([performEffect(run, step), written]);
         journal.add(entries);
         break;
@@ -73,11 +77,28 @@ export async function runTask(run: TaskRunDeps): Promise<RunOutcome> {
       }
       case "end": {
         const { status, error, message } = step;
-        await journal.finish({ status, error, errorMessage: message });
-        return status;
+        const forward = inbox.hasNews;
+        if (forward && (await hear(run))) break;
+        if (await journal.finish({ status, error, errorMessage: message }, { forward })) return status;
+        break;
       }
     }
   }
+}
+
+/**
+ * Gives the task what users said to it meanwhile, as many messages as it can still answer to, in the order they came.
+ * @returns whether it has heard something, so that what to do is to be decided anew
+ */
+async function hear({ journal, program, clock, inbox, cancelled }: TaskRunDeps): Promise<boolean> {
+  if (cancelled.aborted || !program.listens(clock.now())) return false;
+  const unheard = await journal.unheard();
+  const fitting = unheard.findLastIndex((_message, last) => program.hears(unheard.slice(0, last + 1), clock.now()));
+  const messages = unheard.slice(0, fitting + 1);
+  inbox.hasNews = messages.length < unheard.length;
+  if (messages.length === 0) return false;
+  await journal.hear(messages.map(({ interrupts: _interrupts, ...message }) => message));
+  return true;
 }
 
 function isCancelled({ cancelled, abandoned }: TaskRunDeps): boolean {
@@ -94,6 +115,7 @@ async function performEffect(run: TaskRunDeps, step: Step & { type: "effect" }):
     append: (entry) => run.journal.append(entry),
     abandoned: run.abandoned,
     cancelled: run.cancelled,
+    interruption: () => run.inbox.interruption,
   };
   try {
     return await step.run(context);

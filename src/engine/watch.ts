@@ -99,14 +99,28 @@ export async function* watchTask(
 }
 
 /**
- * Waits until the task has ended, at most `waitMs`.
+ * Waits until the task has ended, at most `waitMs`; with a `messageId`, until the task has that was to hear the message: if
+ * the one it was left for ended without having heard it, it is a task of its own.
  * @returns what it has come to by then
  * @throws NotFoundError `task_not_found`
  */
 export async function awaitResult(
   deps: WatchDeps,
-  { waitMs, signal, ...address }: TaskAddress & { waitMs: number; signal: AbortSignal },
+  { messageId = null, ...wait }: Wait & { messageId?: string | null },
 ): Promise<AgentResult> {
+  const { clock, store } = deps;
+  const startedAt = clock.monotonic();
+  const result = await awaitEnd(deps, wait);
+  if (messageId === null || !hasEnded(result)) return result;
+  const own = await store.task({ tenant: wait.tenant, id: messageId });
+  if (own === undefined) return result;
+  const waitMs = Math.max(0, wait.waitMs - (clock.monotonic() - startedAt));
+  return awaitEnd(deps, { ...wait, taskId: messageId, waitMs });
+}
+
+type Wait = TaskAddress & { readonly waitMs: number; readonly signal: AbortSignal };
+
+async function awaitEnd(deps: WatchDeps, { waitMs, signal, ...address }: Wait): Promise<AgentResult> {
   const { clock, hub, pollMs } = deps;
   const giveUpAt = clock.monotonic() + waitMs;
   const changed = createSignal();

@@ -16,9 +16,11 @@ import type { NewId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import type { Store } from "../store/store.ts";
 import type { ClaimedTask } from "../store/task-row.ts";
+import type { Wishes } from "../store/worker-writes.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Conversations } from "./conversations.ts";
+import { Inbox } from "./inbox.ts";
 import { takeLease, type Lease } from "./lease.ts";
 import type { OpenProgram } from "./program.ts";
 import { sweep } from "./sweeper.ts";
@@ -76,6 +78,7 @@ interface Run {
   readonly task: ClaimedTask;
   readonly cancelled: AbortController;
   readonly abandoned: AbortController;
+  readonly inbox: Inbox;
 }
 
 /** A slot kept free for a task that is being submitted. */
@@ -115,6 +118,7 @@ export class Worker {
     const stopListening = hub.onHint((hint) => {
       if (hint.type === "work") this.#wake.set();
       if (hint.type === "cancel") this.#cancel(hint.taskId, hint.by);
+      if (hint.type === "interrupt") this.#lookForInterrupts(hint.taskId);
     });
     this.#stopping.signal.addEventListener("abort", stopListening, { once: true });
     const sweeper = { ...this.#deps, pollMs: settings.pollMs, wake: this.#wake };
@@ -187,13 +191,14 @@ export class Worker {
 
   async #work(): Promise<void> {
     const { settings } = this.#deps;
-    const onCancelled = (tasks: readonly { id: string; by: string }[]): void => {
-      for (const { id, by } of tasks) this.#cancel(id, by);
+    const onWishes = ({ cancelled, interrupts }: Wishes): void => {
+      for (const { id, by } of cancelled) this.#cancel(id, by);
+      for (const { taskId, messageId } of interrupts) this.#runs.get(taskId)?.inbox.interrupt(messageId);
     };
     while (!this.#stopping.signal.aborted) {
       const { leaseMs, info } = settings;
       const lease = await takeLease(
-        { ...this.#deps, background: this.#background, leaseMs, info, onCancelled },
+        { ...this.#deps, background: this.#background, leaseMs, info, onWishes },
         { stopping: this.#stopping.signal, drained: this.#drained.signal },
       );
       if (lease === undefined) return;
@@ -264,7 +269,9 @@ export class Worker {
 
   #launch(task: ClaimedTask, entries: readonly Entry[]): void {
     const { hub, metrics, log } = this.#deps;
-    const run: Run = { task, cancelled: new AbortController(), abandoned: new AbortController() };
+    const heard = entries.flatMap((entry) => (entry.kind === "message" ? entry.messageId : []));
+    const inbox = new Inbox({ hasNews: task.unheard > 0, heard });
+    const run: Run = { task, cancelled: new AbortController(), abandoned: new AbortController(), inbox };
     this.#runs.set(task.id, run);
     if (task.cancelRequestedBy !== null) this.#cancel(task.id, task.cancelRequestedBy);
     metrics.taskStarted();
@@ -297,7 +304,7 @@ export class Worker {
     }
   }
 
-  async #runToBoundary({ task, cancelled, abandoned }: Run, entries: readonly Entry[]): Promise<RunOutcome> {
+  async #runToBoundary({ task, cancelled, abandoned, inbox }: Run, entries: readonly Entry[]): Promise<RunOutcome> {
     const { settings, conversations } = this.#deps;
     const program = await this.#deps.openProgram(task);
     const journal = new TaskJournal({
@@ -307,11 +314,12 @@ export class Worker {
       entries,
       retryMs: settings.leaseMs,
       onCancel: (by) => this.#cancel(task.id, by),
+      inbox,
       abandoned: abandoned.signal,
     });
     if (task.takeovers >= mostTakeovers) {
       const errorMessage = `The worker of this task was lost ${task.takeovers} times in a row; it may be the task that kills it.`;
-      await journal.finish({ status: "failed", error: "worker_lost_repeatedly", errorMessage });
+      await journal.finish({ status: "failed", error: "worker_lost_repeatedly", errorMessage }, { forward: true });
       return "failed";
     }
     const outcome = await runTask({
@@ -322,6 +330,7 @@ export class Worker {
       stopping: this.#stopping.signal,
       abandoned: abandoned.signal,
       cancelled: cancelled.signal,
+      inbox,
       retries: settings.retries,
     });
     if (outcome === "completed") conversations.completed(task, program.said());
@@ -341,6 +350,16 @@ export class Worker {
 
   #cancel(taskId: string, by: string): void {
     this.#runs.get(taskId)?.cancelled.abort(new TaskCancelled(by));
+  }
+
+  /** A hint may be of a message that was heard long ago: what counts is what the store says. */
+  #lookForInterrupts(taskId: string): void {
+    const run = this.#runs.get(taskId);
+    if (run === undefined) return;
+    this.#background.start(`messages of task ${taskId}`, async () => {
+      const unheard = (await this.#deps.store.unheard({ taskId, epoch: run.task.epoch })) ?? [];
+      for (const { id, interrupts } of unheard) if (interrupts) run.inbox.interrupt(id);
+    });
   }
 
   #abandonAll(): void {

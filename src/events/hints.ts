@@ -84,7 +84,7 @@ function toHint(value: unknown): Hint | undefined {
   if (!isObject(value)) return undefined;
   const { type, taskId, by } = value;
   if (type === "work") return { type };
-  if (type === "changed" && typeof taskId === "string") return { type, taskId };
+  if ((type === "changed" || type === "interrupt") && typeof taskId === "string") return { type, taskId };
   if (type === "cancel" && typeof taskId === "string" && typeof by === "string") return { type, taskId, by };
   return undefined;
 }

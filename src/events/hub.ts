@@ -18,6 +18,8 @@ export type TaskNews =
 export type Hint =
   | { readonly type: "work" }
   | { readonly type: "cancel"; readonly taskId: string; readonly by: string }
+  /** There is a message to the task that interrupts. */
+  | { readonly type: "interrupt"; readonly taskId: string }
   | { readonly type: "changed"; readonly taskId: string };
 
 export type Origin = "here" | "elsewhere";

@@ -11,7 +11,7 @@
  * Nothing holds a worker for long: a wait of more than `longestWaitMs` is not waited here but said to the caller.
  */
 import type { LanguageModelV4 } from "@ai-sdk/provider";
-import type { Delta } from "../agent/conversation.ts";
+import type { AssistantPart, Delta, Usage } from "../agent/conversation.ts";
 import type { FailedAttempt } from "../agent/journal.ts";
 import type { Clock } from "../platform/clock.ts";
 import { assert, type Retry } from "../platform/errors.ts";
@@ -53,8 +53,15 @@ type Settings = Required<Omit<ModelGatewayDeps, "timeouts">> & { readonly timeou
 interface Call {
   readonly request: ModelRequest;
   readonly failed: FailedAttempt[];
+  /** Aborts with the request's signal, or when it is interrupted. */
+  readonly signal: AbortSignal;
   /** Deltas of an attempt that failed are out; they are void as soon as the next one begins. */
   stale: boolean;
+  /** The attempt under way, and what it has said so far. */
+  candidate: string | null;
+  text: string;
+  beganAt: number;
+  firstAt: number | null;
 }
 
 const backoffMs = { first: 500, longest: 8_000 };
@@ -65,7 +72,46 @@ const laterMs = 10_000;
 export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
   const timeouts = { ...defaultTimeouts, ...deps.timeouts };
   const settings: Settings = { ...deps, attempts: deps.attempts ?? 3, timeouts };
-  return { call: (request) => callRoute(settings, { request, failed: [], stale: false }) };
+  return { call: (request) => callUnlessInterrupted(settings, request) };
+}
+
+async function callUnlessInterrupted(settings: Settings, request: ModelRequest): Promise<ModelReply> {
+  const { signal, interruption } = request;
+  const either = interruption === undefined ? signal : AbortSignal.any([signal, interruption]);
+  const fresh = { stale: false, candidate: null, text: "", beganAt: 0, firstAt: null };
+  const call: Call = { request, failed: [], signal: either, ...fresh };
+  try {
+    return await callRoute(settings, call);
+  } catch (thrown) {
+    if (signal.aborted || interruption?.aborted !== true) throw thrown;
+    return interruptedReply(call);
+  }
+}
+
+const notReported = {
+  inputTokens: { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined },
+  outputTokens: { total: undefined, text: undefined, reasoning: undefined },
+};
+
+/**
+ * No provider reports what a call used that is cut off, and it is paid for all the same: the numbers are estimates. Calls
+ * and reasoning are left out, for half of them is worth nothing to anybody.
+ */
+function interruptedReply({ request, failed, candidate, text, beganAt, firstAt }: Call): ModelReply {
+  const parts: AssistantPart[] = text.trim() === "" ? [] : [{ type: "text", text }];
+  const model = candidate ?? request.route[0] ?? "";
+  const nothing: Usage = { input: 0, cached: 0, output: 0, reasoning: 0, estimated: true };
+  const usage = candidate === null ? nothing : usageOf(notReported, { request, parts });
+  return {
+    parts,
+    finish: "interrupted",
+    model,
+    usage,
+    costMicros: candidate === null ? 0 : costMicros(candidate, usage, undefined),
+    ttftMs: firstAt === null ? 0 : hundredths(firstAt - beganAt),
+    tpotMs: 0,
+    attempts: failed,
+  };
 }
 
 async function callRoute(settings: Settings, call: Call): Promise<ModelReply> {
@@ -86,7 +132,7 @@ async function tryCandidate(
   candidate: string,
 ): Promise<{ reply: ModelReply } | { failure: ModelFailure }> {
   const { clock, random } = settings;
-  const { signal } = call.request;
+  const { signal } = call;
   for (let tried = 1; ; tried++) {
     signal.throwIfAborted();
     const startedAt = clock.monotonic();
@@ -110,12 +156,15 @@ async function callOnce(settings: Settings, call: Call, candidate: string): Prom
   const model = providers.model(candidate);
   if (call.stale) request.onDelta({ type: "restart" });
   call.stale = false;
+  Object.assign(call, { candidate, text: "", beganAt: clock.monotonic(), firstAt: null });
   const onDelta = (delta: Delta): void => {
     call.stale = true;
+    call.firstAt ??= clock.monotonic();
+    if (delta.type === "text") call.text += delta.text;
     request.onDelta(delta);
   };
   const options = callOptionsOf(request, splitModelName(candidate).provider);
-  const result = await runAttempt({ model, options, signal: request.signal, clock, timeouts, onDelta });
+  const result = await runAttempt({ model, options, signal: call.signal, clock, timeouts, onDelta });
   return replyOf(result, call, candidate);
 }
 

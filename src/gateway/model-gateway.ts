@@ -6,6 +6,7 @@ import { HoldfastError, type Retry } from "../platform/errors.ts";
 export interface ModelGateway {
   /**
    * Calls the first candidate of the route that answers, streaming.
+   * @returns what was said by then, with the finish "interrupted", when `interruption` aborts
    * @throws ModelCallError when none did; the signal's reason when it aborts
    */
   call(request: ModelRequest): Promise<ModelReply>;
@@ -19,6 +20,8 @@ export interface ModelRequest {
   readonly tools: readonly ToolSpec[];
   readonly maxOutputTokens: number;
   readonly signal: AbortSignal;
+  /** The user has said something else: the call ends here, with what there is. */
+  readonly interruption?: AbortSignal | undefined;
   readonly onDelta: (delta: Delta) => void;
 }
 

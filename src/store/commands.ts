@@ -27,7 +27,7 @@ export function createCommands(database: Database) {
   return {
     /** The status before, or undefined if there is no such task. */
     cancel: async (command: TaskKey & { by: string }) =>
-      (await answered<{ status: TaskStatus }>(cancelStatements(command), 2))[0]?.status,
+      (await answered<{ status: TaskStatus }>(cancelStatements(command), 3))[0]?.status,
     /** False: answered before, or its task no longer waits. */
     answer: async (command: AnswerCommand) => (await answered(answerStatements(command), 2)).length > 0,
     /** False: it is no dead letter. */

@@ -200,7 +200,7 @@ for (const { name, open } of await testDatabases()) {
 
     test("a heartbeat extends a lease, and answers nothing when it has run out", async () => {
       const worker = await desk.worker(60_000);
-      assert.deepEqual(await store.heartbeat({ id: worker, leaseMs: 60_000 }), { cancelled: [] });
+      assert.deepEqual(await store.heartbeat({ id: worker, leaseMs: 60_000 }), { cancelled: [], interrupts: [] });
       await desk.expire(worker);
       assert.equal(await store.heartbeat({ id: worker, leaseMs: 60_000 }), undefined);
       assert.equal(await store.heartbeat({ id: systemId(), leaseMs: 60_000 }), undefined);

@@ -54,6 +54,8 @@ export interface ClaimedTask {
   readonly sessionVersion: number;
   readonly sessionCreatedAt: number;
   readonly cancelRequestedBy: string | null;
+  /** Messages to it that it has not heard. */
+  readonly unheard: number;
 }
 
 /** A task as it is shown. */

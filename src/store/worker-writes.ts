@@ -9,6 +9,17 @@ import type { Database } from "./database.ts";
 import { appendStatement, type Append, type HeldTask } from "./queries/append.ts";
 import { claimStatement, releaseStatement, wakeDueStatement, type ClaimRequest } from "./queries/claim.ts";
 import { finishStatements, type Finish } from "./queries/finish.ts";
+import {
+  deliverStatements,
+  finishUnheardStatements,
+  hearStatement,
+  mostUnheard,
+  unheardStatement,
+  type AtWork,
+  type Delivery,
+  type Hearing,
+  type UnheardMessage,
+} from "./queries/inbox.ts";
 import { savePartialsStatement } from "./queries/journal.ts";
 import { parkStatement, type Park } from "./queries/park.ts";
 import { submitStatement, tasksByKeyStatement, type StoredTask, type Submit } from "./queries/submit.ts";
@@ -23,13 +34,23 @@ import {
 import { StoreError } from "./store-error.ts";
 import type { ClaimedTask, NewTask } from "./task-row.ts";
 
-/** What came of a submit: a new row, or the task that used the idempotency key before. */
-export type Submitted =
-  | ({ readonly created: true } & StoredTask)
-  | { readonly created: false; readonly id: string; readonly requestHash: string | null };
+/** What came of a submit: a new row, or the task that used the idempotency key before; perhaps for a message to it. */
+export type Submitted = ({ readonly created: true } & StoredTask) | Repeat;
+
+export interface Repeat {
+  readonly created: false;
+  readonly id: string;
+  readonly messageId: string | null;
+  readonly requestHash: string | null;
+}
+
+/** What came of a message: it was left for the task at work, or it is a task, or its key was used before. */
+export type Delivered =
+  | { readonly created: true; readonly leftFor: AtWork }
+  | (Submitted & { readonly leftFor?: undefined });
 
 export interface Finished {
-  /** False: the lease was lost, and nothing was written. */
+  /** False: the lease was lost, or there are messages that the task has not heard, and nothing was written. */
   readonly held: boolean;
   /** Milliseconds since the epoch. */
   readonly finishedAt: number;
@@ -65,13 +86,24 @@ export function createWorkerWrites(database: Database) {
       keyOf: ({ taskId }) => taskId,
       flush: async (finishes) => {
         const [, ended = [], promoted = []] = await database.batch(finishStatements(finishes));
-        const times = new Map(ended.map(({ id, finishedAt }) => [id, finishedAt as number]));
-        return finishes.map(({ taskId }) => {
-          const finishedAt = times.get(taskId);
-          return { held: finishedAt !== undefined, finishedAt: finishedAt ?? 0, promoted: promoted.length > 0 };
-        });
+        const times = timesOf(ended);
+        return finishes.map(({ taskId }) => toFinished(times.get(taskId), promoted));
       },
     }),
+    /** Ends a task all the same if there are messages that it has not heard: they become tasks of their own. */
+    finishUnheard: async (finish: Finish) => {
+      const [, , ended = [], promoted = []] = await database.batch(finishUnheardStatements(finish));
+      return toFinished(timesOf(ended).get(finish.taskId), promoted);
+    },
+    /** What a task has not heard, in the order it came. Undefined: the lease is lost. */
+    unheard: async (held: { taskId: string; epoch: number }) => {
+      const rows = await database.query<UnheardMessage | { id: null }>(unheardStatement(held));
+      return rows.length === 0 ? undefined : rows.filter((row): row is UnheardMessage => row.id !== null);
+    },
+    /** Appends entries with messages that the task hears now. False: the lease is lost, and nothing was written. */
+    hear: async (hearing: Hearing) => (await database.query(hearStatement(hearing))).length > 0,
+    /** Leaves a message for the task at work in its session, or stores it as a task. @throws UnavailableError `inbox_full` */
+    deliver: (delivery: Delivery) => deliver(database, delivery),
 
     /** Undefined: the lease is lost, and nothing was written. */
     park: async (park: Park) => (await database.query<HeldTask>(parkStatement(park)))[0],
@@ -88,13 +120,50 @@ export function createWorkerWrites(database: Database) {
       database.query(registerWorkerStatement(worker)),
     /** Undefined: the lease is lost. */
     heartbeat: async (worker: { id: string; leaseMs: number }) =>
-      (await database.query<{ cancelled: { id: string; by: string }[] }>(heartbeatStatement(worker)))[0],
+      (await database.query<Wishes>(heartbeatStatement(worker)))[0],
     unregisterWorker: (id: string) => database.batch(unregisterWorkerStatements(id)),
     reconcile: (worker: { id: string; running: readonly string[] }) =>
       database.query<{ id: string }>(reconcileStatement(worker)),
     reap: () => database.batch(reapStatements()).then(([, freed = []]) => freed),
     reapAll: () => database.batch(reapAllStatements()).then(([, freed = []]) => freed),
   };
+}
+
+/** What a heartbeat tells of the worker's tasks. */
+export interface Wishes {
+  readonly cancelled: readonly { readonly id: string; readonly by: string }[];
+  readonly interrupts: readonly { readonly taskId: string; readonly messageId: string }[];
+}
+
+type Row = Record<string, unknown>;
+
+function timesOf(ended: readonly Row[]): Map<unknown, number> {
+  return new Map(ended.map(({ id, finishedAt }) => [id, finishedAt as number]));
+}
+
+function toFinished(finishedAt: number | undefined, promoted: readonly Row[]): Finished {
+  return { held: finishedAt !== undefined, finishedAt: finishedAt ?? 0, promoted: promoted.length > 0 };
+}
+
+async function deliver(database: Database, delivery: Delivery): Promise<Delivered> {
+  const { task } = delivery;
+  const [, , atWork = [], stored = []] = await database.batch(deliverStatements(delivery)).catch(noneIfKeyIsUsed);
+  const [working] = atWork as unknown as AtWork[];
+  if (working?.left === true) return { created: true, leftFor: working };
+  const [row] = stored as unknown as StoredTask[];
+  if (row !== undefined) return { created: true, ...row };
+  const repeat = (await holdersOfKeys(database, [task])).get(keyOf(task));
+  if (repeat !== undefined) return repeat;
+  // Deleted, or ended, between our statement and our look.
+  if (working === undefined) throw new UnavailableError("key_in_transit", "Try again.", { afterMs: 10 });
+  const message = `${mostUnheard} messages wait to be heard by task ${working.taskId}, which is the most allowed. Try again later.`;
+  throw new UnavailableError("inbox_full", message, { afterMs: 1_000 });
+}
+
+/** Another process used the key between our look and our insert. */
+function noneIfKeyIsUsed(error: unknown): Row[][] {
+  if (error instanceof StoreError && error.code === "unique_violation") return [];
+  throw error;
 }
 
 async function submit(database: Database, submits: readonly Submit[]): Promise<Submitted[]> {
@@ -121,14 +190,15 @@ async function storeTasks(database: Database, submits: readonly Submit[]): Promi
   }
 }
 
-async function holdersOfKeys(database: Database, repeats: readonly NewTask[]): Promise<Map<string, Submitted>> {
-  const holders = new Map<string, Submitted>();
+async function holdersOfKeys(database: Database, repeats: readonly NewTask[]): Promise<Map<string, Repeat>> {
+  const holders = new Map<string, Repeat>();
   const byTenant = Map.groupBy(repeats, ({ tenant }) => tenant);
   for (const [tenant, tasks] of byTenant) {
     const keys = tasks.flatMap(({ idempotencyKey }) => idempotencyKey ?? []);
-    type Row = { id: string; key: string; requestHash: string | null };
-    for (const row of await database.query<Row>(tasksByKeyStatement(tenant, keys))) {
-      holders.set(`${tenant} ${row.key}`, { created: false, id: row.id, requestHash: row.requestHash });
+    for (const { key, ...holder } of await database.query<Omit<Repeat, "created"> & { key: string }>(
+      tasksByKeyStatement(tenant, keys),
+    )) {
+      holders.set(`${tenant} ${key}`, { created: false, ...holder });
     }
   }
   return holders;

@@ -27,8 +27,10 @@ export interface ScriptedTurn {
   readonly attempts?: readonly FailedAttempt[];
   /** Thrown instead of an answer, after the deltas of `text`; to be like the real gateway, a ModelCallError. */
   readonly error?: Error;
-  /** The turn waits for this before it says anything. */
+  /** The turn waits for this before it says anything more than `first`. */
   readonly gate?: Promise<unknown>;
+  /** The beginning of its text, said before it waits for `gate`. */
+  readonly first?: string;
 }
 
 /** The turns in order, or a function of the request and the number of the turn, from 1. */
@@ -53,11 +55,13 @@ export function scriptedGateway(script: GatewayScript): ScriptedGateway {
       request.signal.throwIfAborted();
       const number = requests.push(request);
       const turn = await unlessAborted(turnOf(script, request, number), request.signal);
-      await unlessAborted(Promise.resolve(turn.gate), request.signal);
+      if (turn.first) request.onDelta({ type: "text", text: turn.first });
+      const interrupted = await unlessInterrupted(Promise.resolve(turn.gate), request);
+      if (interrupted) return replyOf({ text: turn.first ?? "", finish: "interrupted" }, { request, number });
       if (turn.reasoning) request.onDelta({ type: "reasoning", text: turn.reasoning });
       if (turn.text) request.onDelta({ type: "text", text: turn.text });
       if (turn.error) throw turn.error;
-      return replyOf(turn, { request, number });
+      return replyOf({ ...turn, text: `${turn.first ?? ""}${turn.text ?? ""}` }, { request, number });
     },
   };
 }
@@ -86,6 +90,19 @@ function replyOf(turn: ScriptedTurn, { request, number }: { request: ModelReques
     tpotMs: 0,
     attempts: turn.attempts ?? [],
   };
+}
+
+/** @returns whether the request was interrupted before `wait` was over */
+async function unlessInterrupted(wait: Promise<unknown>, { signal, interruption }: ModelRequest): Promise<boolean> {
+  if (interruption === undefined) return unlessAborted(wait, signal).then(() => false);
+  const over = unlessAborted(wait, AbortSignal.any([signal, interruption]));
+  return over.then(
+    () => false,
+    (thrown: unknown) => {
+      if (signal.aborted || !interruption.aborted) throw thrown;
+      return true;
+    },
+  );
 }
 
 async function unlessAborted<T>(wait: Promise<T>, signal: AbortSignal): Promise<T> {

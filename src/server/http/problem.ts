@@ -29,6 +29,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   unsupported_content_encoding: 415,
   body_too_large: 413,
   queue_full: 429,
+  inbox_full: 429,
   store_unavailable: 503,
   store_conflict: 503,
   store_closed: 503,

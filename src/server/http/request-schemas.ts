@@ -32,6 +32,14 @@ const task = {
   cost_budget_usd: number(bounds.costBudgetUsd).optional(),
   deadline_ms: integer(bounds.deadlineMs).optional().describe("Working time, without the waiting for humans."),
   priority: integer(bounds.priority).optional().describe("Higher goes first; default 0."),
+  while_busy: z
+    .enum(["queue", "inject", "interrupt"])
+    .optional()
+    .describe(
+      "What becomes of it if a task of the session is at work. `queue` (default): it is a task of its own, after it. " +
+        "`inject`: it is given to that task before its next model turn. `interrupt`: the same, and a model turn in flight " +
+        "is cut off.",
+    ),
 };
 
 export const taskBody = z.strictObject(task).meta({ title: "TaskBody" }) satisfies z.ZodType<TaskBody>;

@@ -35,15 +35,23 @@ const result = {
   duration_ms: z.number().min(0),
 };
 
+const messageId = z
+  .uuid()
+  .exactOptional()
+  .describe(
+    "It was left as a message for this task, which was at work: its id in the journal. If the task ends without having " +
+      "heard it, it becomes a task of this id.",
+  );
+
 const links = z.object({ self: z.string(), events: z.string(), journal: z.string(), cancel: z.string() });
 
 export const agentResult = z.object(result).meta({ title: "AgentResult" }) satisfies z.ZodType<wire.AgentResult>;
 export const unfinished = z
-  .object({ ...result, links })
+  .object({ ...result, message_id: messageId, links })
   .meta({ title: "Unfinished" }) satisfies z.ZodType<wire.Unfinished>;
 
 export const accepted = z
-  .object({ task_id: z.uuid(), session_id: z.string(), status, links })
+  .object({ task_id: z.uuid(), session_id: z.string(), status, message_id: messageId, links })
   .meta({ title: "Accepted" }) satisfies z.ZodType<wire.Accepted>;
 
 export const batchAccepted = z
@@ -123,7 +131,7 @@ export const entry = z
       kind: z.literal("model"),
       parts: z.array(part),
       calls: z.array(plannedCall),
-      finish: z.enum(["stop", "calls", "length", "content_filter"]),
+      finish: z.enum(["stop", "calls", "length", "content_filter", "interrupted"]),
       model: z.string(),
       usage,
       cost_usd: z.number().nullable(),
@@ -145,6 +153,14 @@ export const entry = z
       reason: z.string(),
     }),
     z.object({ ...place, kind: z.literal("answer"), approval_id: z.uuid(), answer, by: z.string() }),
+    z.object({
+      ...place,
+      kind: z.literal("message"),
+      message_id: z.uuid(),
+      prompt: z.string(),
+      context: anyJson,
+      user_id: z.string().nullable(),
+    }),
     z.object({
       ...place,
       kind: z.literal("failure"),

@@ -19,9 +19,9 @@ export function submitRoutes(app: FastifyInstance, deps: ServerDeps): void {
   const { engine } = service;
 
   const submit = async (reply: FastifyReply, body: z.infer<typeof taskBody>, headers: Headers) => {
-    const { task, created } = await submitTask(engine, body, headers["idempotency-key"]);
-    if (!created) reply.header("idempotent-replayed", "true");
-    return task;
+    const submitted = await submitTask(engine, body, headers["idempotency-key"]);
+    if (!submitted.created) reply.header("idempotent-replayed", "true");
+    return submitted;
   };
 
   app.post<{ Body: z.infer<typeof runBody>; Headers: Headers }>(
@@ -43,15 +43,15 @@ export function submitRoutes(app: FastifyInstance, deps: ServerDeps): void {
       }),
     },
     async ({ body: { wait_ms: waitMs, ...body }, headers }, reply) => {
-      const { taskId } = await submit(reply, body, headers);
+      const { task, messageId } = await submit(reply, body, headers);
       const signal = untilGone(reply.raw, closing);
-      const result = await engine.awaitResult({ ...addressOf(taskId), waitMs, signal });
+      const result = await engine.awaitResult({ ...addressOf(task.taskId), messageId, waitMs, signal });
       if (hasEnded(result)) return toWireResult(result);
-      const links = linksOf(taskId);
+      const links = linksOf(result.taskId);
       return reply
         .code(202)
         .header("location", links.self)
-        .send({ ...toWireResult(result), links });
+        .send({ ...toWireResult(result), ...(messageId !== null && { message_id: messageId }), links });
     },
   );
 
@@ -108,7 +108,7 @@ function batchRoute(app: FastifyInstance, { service: { engine } }: ServerDeps): 
       if (refusals.length === submitted.length) throw refusals[0]?.reason;
       const items = submitted.map((each): BatchItem => {
         if (each.status === "rejected") return { problem: toProblem(each.reason, id).problem };
-        return { task: toAccepted(each.value.task) satisfies Accepted };
+        return { task: toAccepted(each.value) satisfies Accepted };
       });
       return reply.code(202).send({ items });
     },

@@ -30,6 +30,7 @@ export function toTaskRequest(body: Body, idempotencyKey: string | undefined): T
     costBudgetUsd: body.cost_budget_usd,
     deadlineMs: body.deadline_ms,
     priority: body.priority,
+    whileBusy: body.while_busy,
     idempotencyKey,
   };
 }

@@ -150,7 +150,7 @@ function controlRoutes(app: FastifyInstance, { service: { engine } }: ServerDeps
     },
     async ({ params: { id }, body: { step = null, prompt = null, model } }, reply) => {
       const route = typeof model === "string" ? [model] : (model ?? null);
-      const answer = toAccepted(await engine.fork(addressOf(id), { step, prompt, model: route }));
+      const answer = toAccepted({ task: await engine.fork(addressOf(id), { step, prompt, model: route }) });
       return reply.code(202).header("location", answer.links.self).send(answer);
     },
   );

@@ -33,8 +33,16 @@ export function linksOf(taskId: string): wire.TaskLinks {
   return { self, events: `${self}/events`, journal: `${self}/journal`, cancel: `${self}/cancel` };
 }
 
-export function toAccepted({ taskId, sessionId, status }: AgentResult): wire.Accepted {
-  return { task_id: taskId, session_id: sessionId, status, links: linksOf(taskId) };
+export function toAccepted({
+  task,
+  messageId = null,
+}: {
+  task: AgentResult;
+  messageId?: string | null;
+}): wire.Accepted {
+  const { taskId, sessionId, status } = task;
+  const message = messageId === null ? {} : { message_id: messageId };
+  return { task_id: taskId, session_id: sessionId, status, ...message, links: linksOf(taskId) };
 }
 
 /** The result is given apart: of a running task the row does not know it. */
@@ -108,6 +116,14 @@ function toWireBody(entry: journal.EntryBody): wire.EntryBody {
       };
     case "answer":
       return { kind: "answer", approval_id: entry.approvalId, answer: toWireAnswer(entry.answer), by: entry.by };
+    case "message":
+      return {
+        kind: "message",
+        message_id: entry.messageId,
+        prompt: entry.prompt,
+        context: entry.context,
+        user_id: entry.userId,
+      };
     case "failure":
       return {
         kind: "failure",

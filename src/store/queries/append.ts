@@ -21,11 +21,15 @@ export function appendStatement(appends: readonly Append[]): Statement {
   return { name: "append", text: appendSql, values: [appends.map(({ taskId }) => taskId), ...entryArrays(appends)] };
 }
 
-/** The answer to every write of a worker: it holds the task while the epoch is its own; and whether somebody wants it cancelled. */
+/**
+ * The answer to every write of a worker: it holds the task while the epoch is its own; and whether somebody wants it
+ * cancelled, and how many messages it has not heard.
+ */
 export interface HeldTask {
   readonly id: string;
   readonly epoch: number;
   readonly cancelRequestedBy: string | null;
+  readonly unheard: number;
 }
 
 /**
@@ -71,7 +75,7 @@ export function anyOf(parameter: string, type: string): string {
 // every running task. The entries are compared with them by a hashed subplan, for the same reason (`is true` allows it).
 const appendSql = `
 with held as materialized (
-  select t.id, t.epoch, t.cancel_requested_by from task t
+  select t.id, t.epoch, t.cancel_requested_by, t.unheard from task t
   where t.id = ${anyOf("$1", "uuid")} and t.status = 'running'
   order by t.id
   for no key update
@@ -82,4 +86,4 @@ with held as materialized (
   where ((i.task_id, i.epoch) in (select id, epoch from held)) is true
   on conflict do nothing
 )
-select id, epoch, cancel_requested_by as "cancelRequestedBy" from held`;
+select id, epoch, cancel_requested_by as "cancelRequestedBy", unheard from held`;

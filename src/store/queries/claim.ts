@@ -48,7 +48,7 @@ from next, session s
 where t.id = next.id and s.tenant = t.tenant and s.id = t.session_id
 returning t.id, t.tenant, t.session_id as "sessionId", t.position, t.agent, t.input, t.user_id as "userId", t.epoch, t.takeovers,
   t.created_at as "createdAt", t.epoch = 1 and t.forked_from is null as "isNew", s.version as "sessionVersion", s.created_at as "sessionCreatedAt",
-  t.cancel_requested_by as "cancelRequestedBy"`;
+  t.cancel_requested_by as "cancelRequestedBy", t.unheard`;
 
 const wakeDueSql = `
 with due as materialized (

@@ -8,15 +8,17 @@ import type { Answer } from "../../agent/journal.ts";
 import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
 import { promoteStatement } from "./finish.ts";
+import { forwardIdleStatement } from "./inbox.ts";
 import type { TaskKey } from "./tasks.ts";
 
 /**
- * Ends a task that no worker holds, and asks the worker of one that runs. The third statement's row is `{status}` as it was
- * before, none if there is no such task.
+ * Ends a task that no worker holds, and asks the worker of one that runs. What the task has not heard becomes tasks of
+ * their own. The fourth statement's row is `{status}` as it was before, none if there is no such task.
  */
 export function cancelStatements({ tenant, id, by }: TaskKey & { by: string }): Statement[] {
   return [
     ...lockStatements({ tenant, id }),
+    forwardIdleStatement(tenant, id),
     {
       text: `
 with target as materialized (

@@ -15,16 +15,21 @@ export interface Finish extends Append {
 }
 
 /**
- * The rows of the second statement are `{id}` of the tasks whose lease still held, of the third `{id}` of the promoted.
+ * The rows of the second statement are `{id}` of the tasks that ended: whose lease still held and that have heard every
+ * message; of the third `{id}` of the promoted.
  * @param finishes at most one of each task
  */
 export function finishStatements(finishes: readonly Finish[]): Statement[] {
   const ids = finishes.map(({ taskId }) => taskId);
   return [
-    { name: "lock_sessions", text: lockSessionsSql, values: [finishes.map(({ sessionId }) => sessionId)] },
+    lockSessionsStatement(finishes.map(({ sessionId }) => sessionId)),
     { name: "finish", text: finishSql, values: [ids, ...resultArrays(finishes), ...entryArrays(finishes)] },
     promoteStatement(ids),
   ];
+}
+
+export function lockSessionsStatement(ids: readonly string[]): Statement {
+  return { name: "lock_sessions", text: lockSessionsSql, values: [ids] };
 }
 
 /** Makes the first open task behind each of these ended ones the head of its session, if it had none. */
@@ -59,7 +64,8 @@ with ended as (
                ($9::int[])[n], ($10::bigint[])[n], ($3::text[])[n] = 'failed'
         from array_position($1::uuid[], t.id) n),
       lease_owner = null, finished_at = holdfast_now()
-  where t.id = ${anyOf("$1", "uuid")} and t.status = 'running' and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]
+  where t.id = ${anyOf("$1", "uuid")} and t.status = 'running' and t.unheard = 0
+    and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]
   returning t.id, t.tenant, t.session_id, t.status, t.finished_at
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)

@@ -41,7 +41,7 @@ export function parkStatement(park: Park): Statement {
 
 const parkSql = `
 with held as materialized (
-  select id, epoch, cancel_requested_by from task where id = $1 and epoch = $2 and status = 'running' for no key update
+  select id, epoch, cancel_requested_by, unheard from task where id = $1 and epoch = $2 and status = 'running' for no key update
 ), parked as (
   update task t set status = 'waiting', lease_owner = null, takeovers = 0, wake_at = holdfast_now() + $3::float8 * interval '1 millisecond',
     output = $6, steps_used = $7, tokens_used = $8, tool_calls = $9, cost_micros = $10
@@ -60,4 +60,4 @@ with held as materialized (
   from input where kind = 'question'
   on conflict do nothing
 )
-select id, epoch, cancel_requested_by as "cancelRequestedBy" from held`;
+select id, epoch, cancel_requested_by as "cancelRequestedBy", unheard from held`;

@@ -25,15 +25,20 @@ export interface StoredTask {
   readonly sessionCreatedAt: number;
 }
 
-/** Rows are `StoredTask`; those missing repeat an idempotency key. */
-export function submitStatement(submits: readonly Submit[]): Statement {
-  return { name: "submit", text: submitSql, values: [encodeJson(submits.map(toRow))] };
+/** Rows are `StoredTask`; those missing repeat an idempotency key, or do not meet the condition on their row `i`. */
+export function submitStatement(submits: readonly Submit[], condition?: string): Statement {
+  const values = [encodeJson(submits.map(toRow))];
+  if (condition === undefined) return { name: "submit", text: submitSql("true"), values };
+  return { text: submitSql(condition), values };
 }
 
-/** The tasks that hold these keys. */
+/** The tasks that hold these keys. With a `messageId`: the key is that of a message to this task. */
 export function tasksByKeyStatement(tenant: string, keys: readonly string[]): Statement {
   return {
-    text: `select id, idempotency_key as "key", request_hash as "requestHash" from task
+    text: `select id, null as "messageId", idempotency_key as "key", request_hash as "requestHash" from task
+           where tenant = $1 and idempotency_key = any($2::text[])
+           union all
+           select task_id, id, idempotency_key, request_hash from inbox
            where tenant = $1 and idempotency_key = any($2::text[])`,
     values: [tenant, keys],
   };
@@ -58,7 +63,7 @@ function toRow({ task, worker }: Submit): Record<string, unknown> {
 }
 
 // As in claim.ts, a worker that is gone from the registry is given nothing.
-const submitSql = `
+const submitSql = (condition: string): string => `
 with input as materialized (
   select i.* from jsonb_to_recordset($1::jsonb) as i(
     id uuid, tenant text, session_id text, agent text, priority smallint, input jsonb, user_id text, metadata jsonb,
@@ -70,8 +75,10 @@ with input as materialized (
     row_number() over (partition by tenant, session_id order by id) as place,
     count(*) over (partition by tenant, session_id) as together
   from input i
-  where i.idempotency_key is null or not exists (
-    select from task t where t.tenant = i.tenant and t.idempotency_key = i.idempotency_key)
+  where (i.idempotency_key is null or not exists (
+    select from task t where t.tenant = i.tenant and t.idempotency_key = i.idempotency_key
+    union all
+    select from inbox m where m.tenant = i.tenant and m.idempotency_key = i.idempotency_key)) and ${condition}
 ), conversation as (
   insert into session as s (tenant, id, open_tasks, last_position)
   select tenant, session_id, count(*), count(*) from fresh group by tenant, session_id order by session_id, tenant

@@ -15,7 +15,7 @@ export function registerWorkerStatement(worker: { id: string; leaseMs: number; i
 
 /**
  * Extends the lease of a worker that still has it; no row: it is lost, and so are its tasks. The row carries the tasks of
- * this worker that somebody wants cancelled, in case the word of it was lost.
+ * this worker that somebody wants cancelled, and the messages to them that interrupt, in case the word of it was lost.
  */
 export function heartbeatStatement(worker: { id: string; leaseMs: number }): Statement {
   return {
@@ -24,7 +24,12 @@ export function heartbeatStatement(worker: { id: string; leaseMs: number }): Sta
            where w.id = $1 and w.expires_at > holdfast_now()
            returning coalesce((
              select jsonb_agg(jsonb_build_object('id', t.id, 'by', t.cancel_requested_by)) from task t
-             where t.lease_owner = w.id and t.status = 'running' and t.cancel_requested_by is not null), '[]') as cancelled`,
+             where t.lease_owner = w.id and t.status = 'running' and t.cancel_requested_by is not null), '[]') as cancelled,
+           coalesce((
+             select jsonb_agg(jsonb_build_object('taskId', t.id, 'messageId', m.id))
+             from task t join inbox m on m.task_id = t.id
+             where t.lease_owner = w.id and t.status = 'running' and t.unheard > 0 and m.interrupts and not m.heard),
+             '[]') as interrupts`,
     values: [worker.id, worker.leaseMs],
   };
 }
