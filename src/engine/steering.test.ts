@@ -1,6 +1,6 @@
 /** Messages to tasks that are at work, as users and their agents see them. */
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe, test, type TestContext } from "node:test";
 import { testDatabases } from "../../test/support/databases.ts";
 import {
   journalOf,
@@ -12,6 +12,7 @@ import {
   toolOf,
   until,
   type Running,
+  type Start,
 } from "../../test/support/running-holdfast.ts";
 import { sql } from "../../test/support/stored-tasks.ts";
 import { systemId } from "../platform/ids.ts";
@@ -22,15 +23,22 @@ import type { WhileBusy } from "./task-request.ts";
 const look: ScriptedTurn = { calls: [{ id: "c1", name: "look", input: {} }] };
 
 for (const { name, open } of await testDatabases()) {
-  describe(`messages to a task at work, on ${name}`, { concurrency: true }, () => {
+  describe(`messages to a task at work, on ${name}`, () => {
     let database: Database;
     before(async () => {
       database = await open();
     });
     after(() => database.close());
 
+    async function start(t: TestContext, options: Start): Promise<Running> {
+      const holdfast = await startHoldfast(database, { ...options, options: { tuning: { drainMs: 1_000 } } });
+      t.after(() => holdfast.stop());
+      return holdfast;
+    }
+
     /** A task whose first turn calls a tool that runs until it is let go. */
     async function withSlowTool(
+      t: TestContext,
       turns: readonly ScriptedTurn[],
       play: (stage: {
         holdfast: Running;
@@ -50,7 +58,7 @@ for (const { name, open } of await testDatabases()) {
         await gate.promise;
         return "seen";
       });
-      const holdfast = await startHoldfast(database, { script: [look, ...turns], tools: [tool] });
+      const holdfast = await start(t, { script: [look, ...turns], tools: [tool] });
       const sessionId = systemId();
       try {
         const { id: taskId } = await holdfast.submit({ prompt: "Look.", sessionId });
@@ -64,12 +72,11 @@ for (const { name, open } of await testDatabases()) {
         });
       } finally {
         gate.resolve();
-        await holdfast.stop();
       }
     }
 
-    test("an injected message stands after the outcomes of the turn before it, and the next turn answers to it", async () => {
-      await withSlowTool([{ text: "Seen, and blue." }], async ({ holdfast, taskId, sessionId, letGo, send }) => {
+    test("an injected message stands after the outcomes of the turn before it, and the next turn answers to it", async (t) => {
+      await withSlowTool(t, [{ text: "Seen, and blue." }], async ({ holdfast, taskId, sessionId, letGo, send }) => {
         const handle = await send("Only the blue ones.");
         assert.deepEqual([handle.id, typeof handle.messageId], [taskId, "string"]);
         letGo();
@@ -87,8 +94,8 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
-    test("several messages are heard together, in the order they came", async () => {
-      await withSlowTool([{ text: "Done." }], async ({ holdfast, taskId, letGo, send }) => {
+    test("several messages are heard together, in the order they came", async (t) => {
+      await withSlowTool(t, [{ text: "Done." }], async ({ holdfast, taskId, letGo, send }) => {
         for (const prompt of ["one", "two", "three"]) await send(prompt);
         letGo();
         await holdfast.task(taskId).result();
@@ -97,10 +104,10 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
-    test("a message that comes while the answer is given keeps the task from ending with it", async () => {
+    test("a message that comes while the answer is given keeps the task from ending with it", async (t) => {
       const gate = Promise.withResolvers<void>();
       const script: ScriptedTurn[] = [{ text: "An answer.", gate: gate.promise }, { text: "A better one." }];
-      const holdfast = await startHoldfast(database, { script });
+      const holdfast = await start(t, { script });
       const sessionId = systemId();
       const task = await holdfast.submit({ prompt: "Ask.", sessionId });
       await until(() => holdfast.gateway.requests.length === 1);
@@ -110,11 +117,10 @@ for (const { name, open } of await testDatabases()) {
       assert.equal((await message.result()).output, "A better one.");
       assert.deepEqual(await kindsOf(holdfast, task.id), ["model", "message", "model", "end"]);
       assert.deepEqual(shownTo(holdfast, 2), ["user: Ask.", "assistant: An answer.", "user: Think again."]);
-      await holdfast.stop();
     });
 
-    test("where nothing is at work the message is a task of its own, behind what was said before", async () => {
-      const holdfast = await startHoldfast(database, { script: [{ text: "One." }, { text: "Two." }] });
+    test("where nothing is at work the message is a task of its own, behind what was said before", async (t) => {
+      const holdfast = await start(t, { script: [{ text: "One." }, { text: "Two." }] });
       const sessionId = systemId();
       for (const whileBusy of ["inject", "interrupt"] as const) {
         const handle = await holdfast.submit({ prompt: "Say.", sessionId, whileBusy });
@@ -122,22 +128,20 @@ for (const { name, open } of await testDatabases()) {
         assert.equal((await handle.result()).status, "completed");
       }
       assert.deepEqual(shownTo(holdfast, 2), ["user: Say.", "assistant: One.", "user: Say."]);
-      await holdfast.stop();
     });
 
-    test("a task of another agent takes no message", async () => {
-      await withSlowTool([{ text: "Done." }], async ({ holdfast, sessionId, taskId }) => {
-        const other = await startHoldfast(database, { script: [{ text: "Mine." }] });
+    test("a task of another agent takes no message", async (t) => {
+      await withSlowTool(t, [{ text: "Done." }], async ({ holdfast, sessionId, taskId }) => {
+        const other = await start(t, { script: [{ text: "Mine." }] });
         const handle = await other.submit({ prompt: "For me.", sessionId, whileBusy: "inject" });
         assert.deepEqual([handle.messageId, handle.id === taskId], [null, false]);
         assert.deepEqual(await kindsOf(holdfast, taskId), ["model"]);
         await other.engine.cancel({ tenant, taskId: handle.id }, "test");
-        await other.stop();
       });
     });
 
-    test("a repeat of the key answers the same message, before and after it was heard", async () => {
-      await withSlowTool([{ text: "Done." }], async ({ holdfast, taskId, letGo, send, sessionId }) => {
+    test("a repeat of the key answers the same message, before and after it was heard", async (t) => {
+      await withSlowTool(t, [{ text: "Done." }], async ({ holdfast, taskId, letGo, send, sessionId }) => {
         const idempotencyKey = systemId();
         const first = await send("Once.", { idempotencyKey });
         const again = await send("Once.", { idempotencyKey });
@@ -153,8 +157,8 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
-    test("an inbox has a bound, and the bound moves on when the task has heard", async () => {
-      await withSlowTool([{ text: "Done." }], async ({ holdfast, sessionId, send }) => {
+    test("an inbox has a bound, and the bound moves on when the task has heard", async (t) => {
+      await withSlowTool(t, [{ text: "Done." }], async ({ holdfast, sessionId, send }) => {
         for (let n = 0; n < 20; n++) await send(`message ${n}`);
         await assert.rejects(send("one more"), { code: "inbox_full" });
         const rows = await database.query(sql("select id from task where session_id = $1", sessionId));
@@ -165,10 +169,10 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
-    test("an interrupt cuts off the turn in flight; what it had said is kept, counted, and shown to the next turn", async () => {
+    test("an interrupt cuts off the turn in flight; what it had said is kept, counted, and shown to the next turn", async (t) => {
       const never = Promise.withResolvers<void>();
       const script: ScriptedTurn[] = [{ first: "Once upon a", gate: never.promise }, { text: "Very well." }];
-      const holdfast = await startHoldfast(database, { script });
+      const holdfast = await start(t, { script });
       const sessionId = systemId();
       const task = await holdfast.submit({ prompt: "A story.", sessionId });
       await until(() => holdfast.gateway.requests.length === 1);
@@ -180,11 +184,10 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual(shownTo(holdfast, 2), shown);
       const [cut] = await journalOf(holdfast, task.id);
       assert.equal(cut?.kind === "model" && cut.finish, "interrupted");
-      await holdfast.stop();
     });
 
-    test("an interrupt lets tools run to their end", async () => {
-      await withSlowTool([{ text: "Done." }], async ({ holdfast, taskId, letGo, send }) => {
+    test("an interrupt lets tools run to their end", async (t) => {
+      await withSlowTool(t, [{ text: "Done." }], async ({ holdfast, taskId, letGo, send }) => {
         await send("Stop that.", { whileBusy: "interrupt" });
         letGo();
         await holdfast.task(taskId).result();
@@ -194,10 +197,10 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
-    test("an approval stays open; the message is heard when it is answered", async () => {
+    test("an approval stays open; the message is heard when it is answered", async (t) => {
       const script = [look, { text: "Done." }];
       const tools = [toolOf("look", { effect: "read", approval: true }, () => "seen")];
-      const holdfast = await startHoldfast(database, { script, tools });
+      const holdfast = await start(t, { script, tools });
       const sessionId = systemId();
       const task = await holdfast.submit({ prompt: "Look.", sessionId });
       const [question] = await questionsOf(holdfast, task.id);
@@ -207,13 +210,12 @@ for (const { name, open } of await testDatabases()) {
       await holdfast.engine.approvals.answer(tenant, question!.id, { answer: { decision: "approve" }, by: "ann" });
       await task.result();
       assert.deepEqual(shownTo(holdfast, 2).slice(1), ["assistant: look({})", 'look: "seen"', "user: Hurry."]);
-      await holdfast.stop();
     });
 
-    test("what a task has no steps left for becomes a task of its own, ahead of nothing that was queued before", async () => {
+    test("what a task has no steps left for becomes a task of its own, ahead of nothing that was queued before", async (t) => {
       const gate = Promise.withResolvers<void>();
       const script: ScriptedTurn[] = [{ text: "One.", gate: gate.promise }, { text: "Two." }, { text: "Three." }];
-      const holdfast = await startHoldfast(database, { script, agent: { limits: { maxSteps: 1 } } });
+      const holdfast = await start(t, { script, agent: { limits: { maxSteps: 1 } } });
       const sessionId = systemId();
       const task = await holdfast.submit({ prompt: "First.", sessionId });
       await until(() => holdfast.gateway.requests.length === 1);
@@ -228,12 +230,11 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual([(await task.result()).output, (await queued.result()).output], ["One.", "Two."]);
       const again = await holdfast.submit(request);
       assert.deepEqual([again.id, again.messageId], [message.messageId, null]);
-      await holdfast.stop();
     });
 
-    test("a task that is cancelled leaves its messages to a task of their own", async () => {
+    test("a task that is cancelled leaves its messages to a task of their own", async (t) => {
       const tools = [toolOf("look", { effect: "read", approval: true }, () => "seen")];
-      const holdfast = await startHoldfast(database, { script: [look, { text: "Hurrying." }], tools });
+      const holdfast = await start(t, { script: [look, { text: "Hurrying." }], tools });
       const sessionId = systemId();
       const task = await holdfast.submit({ prompt: "Look.", sessionId });
       await questionsOf(holdfast, task.id);
@@ -242,11 +243,10 @@ for (const { name, open } of await testDatabases()) {
       const result = await message.result();
       assert.deepEqual([result.taskId, result.output], [message.messageId, "Hurrying."]);
       assert.deepEqual(shownTo(holdfast, 2), ["user: Hurry."]);
-      await holdfast.stop();
     });
 
-    test("a running task that is cancelled does so, too", async () => {
-      await withSlowTool([{ text: "Hurrying." }], async ({ holdfast, taskId, send, letGo }) => {
+    test("a running task that is cancelled does so, too", async (t) => {
+      await withSlowTool(t, [{ text: "Hurrying." }], async ({ holdfast, taskId, send, letGo }) => {
         const message = await send("Hurry.");
         const cancelled = holdfast.task(taskId).cancel("ann");
         letGo();
@@ -257,8 +257,9 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
-    test("a dead letter that goes on from where it stopped still knows what it was told", async () => {
+    test("a dead letter that goes on from where it stopped still knows what it was told", async (t) => {
       await withSlowTool(
+        t,
         [{ error: new Error("broken") }, { text: "Blue." }],
         async ({ holdfast, taskId, letGo, send }) => {
           await send("Only the blue ones.");
@@ -270,14 +271,14 @@ for (const { name, open } of await testDatabases()) {
       );
     });
 
-    test("a fork keeps what was said to the steps it keeps", async () => {
+    test("a fork keeps what was said to the steps it keeps", async (t) => {
       const gate = Promise.withResolvers<void>();
       const turns: ScriptedTurn[] = [
         { text: "An answer.", gate: gate.promise },
         { text: "A better one." },
         { text: "The best." },
       ];
-      const holdfast = await startHoldfast(database, { script: turns });
+      const holdfast = await start(t, { script: turns });
       const sessionId = systemId();
       const task = await holdfast.submit({ prompt: "Ask.", sessionId });
       await until(() => holdfast.gateway.requests.length === 1);
@@ -287,7 +288,6 @@ for (const { name, open } of await testDatabases()) {
       const fork = await holdfast.engine.fork({ tenant, taskId: task.id }, { step: null, prompt: null, model: null });
       assert.equal((await holdfast.task(fork.taskId).result()).output, "The best.");
       assert.deepEqual(shownTo(holdfast, 3), ["user: Ask.", "assistant: An answer.", "user: Think again."]);
-      await holdfast.stop();
     });
   });
 }
