@@ -102,6 +102,10 @@ export function answer(approvalId: string, given: Answer, at?: number): Told {
   return { kind: "answer", approvalId, answer: given, by: "ann", ...(at === undefined ? {} : { at }) };
 }
 
+export function message(prompt: string, context: Json = null): Told {
+  return { kind: "message", messageId: `message ${prompt}`, prompt, context, userId: null };
+}
+
 export function failure(retryAt: number | null): Told {
   return { kind: "failure", code: "model_unavailable", message: "no answer", attempts: [], retryAt };
 }
