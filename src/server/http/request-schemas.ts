@@ -51,12 +51,15 @@ export const runBody = z
   })
   .meta({ title: "RunBody" }) satisfies z.ZodType<RunBody>;
 
-/** A task that brings its key along: in a batch, and over a broker. */
-export const taskMessage = z.strictObject({ ...task, idempotency_key: text(bounds.idempotencyKeyChars).optional() });
+/** A task that brings its key along. */
+const keyedTask = z.strictObject({ ...task, idempotency_key: text(bounds.idempotencyKeyChars).optional() });
+
+/** Over a broker it is always a task of its own, for its result has to find its way back. */
+export const taskMessage = keyedTask.omit({ while_busy: true });
 
 export const batchBody = z
   .strictObject({
-    tasks: z.array(taskMessage).min(1).max(100),
+    tasks: z.array(keyedTask).min(1).max(100),
   })
   .meta({ title: "BatchBody" }) satisfies z.ZodType<BatchBody>;
 
