@@ -9,7 +9,7 @@ import { defineConfig, toolsOf } from "./config.ts";
 import { agentProgram } from "./engine/agent-program.ts";
 import type { AgentResult } from "./engine/agent-result.ts";
 import { createBacklog } from "./engine/backlog.ts";
-import { createConversations } from "./engine/conversations.ts";
+import { createConversations, historyShare } from "./engine/conversations.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { openProgram, type OpenProgram } from "./engine/program.ts";
 import { keepRetention } from "./engine/retention.ts";
@@ -243,7 +243,8 @@ function startWorker(parts: WorkerParts): Worker | undefined {
       agent !== undefined,
       `Task ${task.id} of agent "${task.agent}" was claimed by a process that does not host it.`,
     );
-    const history = await conversations.before(task);
+    const { tokens } = { ...agent.limits, ...task.input.limits };
+    const history = await conversations.before(task, Math.floor(tokens * historyShare));
     return openProgram(agentProgram({ deps: { ...parts, defaultRoute }, agent, task, history }));
   };
   const worker = new Worker({

@@ -15,3 +15,13 @@ export function isObject(value: unknown): value is JsonObject {
 function sortKeys(object: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(object).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+/** About how many characters the value has as JSON text, without writing it: what decides what is large. */
+export function roughSize(value: unknown): number {
+  if (typeof value === "string") return value.length + 2;
+  if (typeof value !== "object" || value === null) return 5;
+  let size = 2;
+  if (Array.isArray(value)) for (const item of value) size += roughSize(item) + 1;
+  else for (const key in value) size += key.length + 4 + roughSize((value as Record<string, unknown>)[key]);
+  return size;
+}

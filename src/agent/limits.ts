@@ -26,7 +26,11 @@ const mostOutputTokens = 8192;
 
 /** Four characters a token: on the safe side for English and JSON, replaced by the provider's count after each turn. */
 export function estimateTokens(text: string): number {
-  return Math.ceil(text.length / 4);
+  return tokensOf(text.length);
+}
+
+export function tokensOf(chars: number): number {
+  return Math.ceil(chars / 4);
 }
 
 /** The ceiling that forbids another model call, or how many tokens that call may answer with. */

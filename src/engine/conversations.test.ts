@@ -103,13 +103,42 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
+    test("a task is shown the newest exchanges that leave it room to work, and the last one in any case", async () => {
+      const agent = { name: `short-${name.toLowerCase()}`, limits: { tokens: 2_000 } };
+      const sessionId = systemId();
+      const prompts = ["a", "b", "c", "d"].map((letter) => letter.repeat(300));
+      const shown = (holdfast: Running, call: number): string[] =>
+        shownTo(holdfast, call).flatMap((line) => (line.startsWith("user: ") ? [line.slice(6, 7)] : []));
+      await withHoldfast({ agent }, async (holdfast) => {
+        for (const prompt of prompts) await say(holdfast, sessionId, prompt);
+        assert.deepEqual(shown(holdfast, 4), ["b", "c", "d"]);
+        await say(holdfast, sessionId, "e".repeat(2_000));
+      });
+      // Another process reads it from the store, and comes to the same.
+      await withHoldfast({ agent }, async (holdfast) => {
+        assert.equal((await (await holdfast.submit({ sessionId, prompt: "f" })).result()).error, null);
+        assert.deepEqual(shown(holdfast, 1), ["e", "f"]);
+      });
+    });
+
+    test("of a session of large tasks no more is read than is shown", async () => {
+      const sessionId = systemId();
+      await withHoldfast({}, async (holdfast) => {
+        for (const letter of ["a", "b", "c"]) await say(holdfast, sessionId, letter);
+        const page = { tenant, sessionId, before: null, limit: 100 };
+        assert.equal((await holdfast.store.exchanges({ ...page, mostBytes: 1_000_000 })).length, 3);
+        const [newest, ...older] = await holdfast.store.exchanges({ ...page, mostBytes: 1 });
+        assert.deepEqual([newest?.input.prompt, older], ["c", []]);
+      });
+    });
+
     test("a busy conversation is not read again, one that another process went on with is", async () => {
       let reads = 0;
       const counting: Database = {
         ...database,
         kind: "server",
         query: (statement) => {
-          if (statement.name === "exchanges") reads++;
+          if (statement.name === "exchanges_within") reads++;
           return database.query(statement);
         },
       };

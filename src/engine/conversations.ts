@@ -1,50 +1,81 @@
 /**
  * What was said in a session before a task: folded from the journals of its completed tasks.
  *
+ * However long a session is, a bounded part of it is read, and a task is shown no more of it than leaves room to work.
+ *
  * A worker keeps the conversations it used last, each good as long as the session's version is the one it was read at, so
  * that a busy conversation costs no read. (The claim carries the version.)
  */
 import type { Message } from "../agent/conversation.ts";
 import type { Entry } from "../agent/journal.ts";
 import { defaultLimits } from "../agent/definition.ts";
+import { roughSize } from "../agent/json.ts";
+import { tokensOf } from "../agent/limits.ts";
 import { begin, fold } from "../agent/state.ts";
+import type { Exchanges } from "../store/queries/sessions.ts";
 import type { Store } from "../store/store.ts";
 import type { ClaimedTask, TaskInput } from "../store/task-row.ts";
 import { saidIn } from "./agent-program.ts";
 
 /** Older exchanges are not shown to the model. */
 export const mostExchanges = 100;
+/** Nor are journals read beyond this size together, however few they are. */
+export const mostHistoryBytes = 4 * 1024 * 1024;
+/** Of a task's tokens what was said before it may take in each of its calls; the last exchange is shown in any case. */
+export const historyShare = 1 / 4;
+/** Characters of all conversations that are kept in memory, about. */
+const mostCachedChars = 32 * 1024 * 1024;
 
 export type Conversations = ReturnType<typeof createConversations>;
 
-export function createConversations({ store, mostCached = 1_000 }: { store: Store; mostCached?: number }) {
-  const cached = new Map<string, { key: string; exchanges: readonly (readonly Message[])[] }>();
+interface Exchange {
+  readonly messages: readonly Message[];
+  readonly chars: number;
+}
 
-  const remember = (sessionKey: string, key: string, exchanges: readonly (readonly Message[])[]): void => {
-    // A Map keeps insertion order: deleting first makes this the newest, and the first key the oldest.
+interface Conversation {
+  readonly key: string;
+  readonly exchanges: readonly Exchange[];
+  readonly chars: number;
+}
+
+export function createConversations({ store, mostCached = 1_000 }: { store: Store; mostCached?: number }) {
+  const cached = new Map<string, Conversation>();
+  let cachedChars = 0;
+
+  const forget = (sessionKey: string): void => {
+    cachedChars -= cached.get(sessionKey)?.chars ?? 0;
     cached.delete(sessionKey);
-    cached.set(sessionKey, { key, exchanges: exchanges.slice(-mostExchanges) });
-    if (cached.size > mostCached) cached.delete(cached.keys().next().value ?? "");
+  };
+  const remember = (sessionKey: string, key: string, exchanges: readonly Exchange[]): Conversation => {
+    const shown = exchanges.slice(-mostExchanges);
+    const conversation = { key, exchanges: shown, chars: shown.reduce((sum, { chars }) => sum + chars, 0) };
+    // A Map keeps insertion order: forgetting first makes this the newest, and the first key the oldest.
+    forget(sessionKey);
+    cached.set(sessionKey, conversation);
+    cachedChars += conversation.chars;
+    while (cached.size > mostCached || cachedChars > mostCachedChars) forget(cached.keys().next().value ?? "");
+    return conversation;
   };
 
   return {
-    /** The messages before this task, oldest first. */
-    async before(task: ClaimedTask): Promise<readonly Message[]> {
+    /** The messages before this task, oldest first: the newest exchanges that fit into so many tokens. */
+    async before(task: ClaimedTask, mostTokens: number): Promise<readonly Message[]> {
       if (task.sessionVersion === 0) return task.input.history;
       const sessionKey = `${task.tenant} ${task.sessionId}`;
       const key = `${task.sessionCreatedAt} ${task.sessionVersion}`;
-      let hit = cached.get(sessionKey);
-      if (hit?.key !== key) {
+      let known = cached.get(sessionKey);
+      if (known?.key !== key) {
         const { tenant, sessionId, position } = task;
-        const read = await readExchanges(store, { tenant, sessionId, before: position, limit: mostExchanges });
-        remember(
+        const page = { tenant, sessionId, before: position, limit: mostExchanges, mostBytes: mostHistoryBytes };
+        const read = await readExchanges(store, page);
+        known = remember(
           sessionKey,
           key,
-          read.map(({ messages }) => messages),
+          read.map(({ messages }) => toExchange(messages)),
         );
-        hit = cached.get(sessionKey);
       }
-      return (hit?.exchanges ?? []).flat();
+      return newest(known.exchanges, mostTokens).flatMap(({ messages }) => messages);
     },
 
     /** The task has completed: what it said is the end of the conversation at the next version. */
@@ -53,16 +84,26 @@ export function createConversations({ store, mostCached = 1_000 }: { store: Stor
       const known = cached.get(sessionKey);
       const isCurrent = known?.key === `${task.sessionCreatedAt} ${task.sessionVersion}`;
       if (task.sessionVersion > 0 && !isCurrent) return;
-      const exchanges = [...(isCurrent ? known.exchanges : []), said];
+      const exchanges = [...(isCurrent ? known.exchanges : []), toExchange(said)];
       remember(sessionKey, `${task.sessionCreatedAt} ${task.sessionVersion + 1}`, exchanges);
     },
   };
 }
 
+function toExchange(messages: readonly Message[]): Exchange {
+  return { messages, chars: roughSize(messages) };
+}
+
+function newest(exchanges: readonly Exchange[], mostTokens: number): readonly Exchange[] {
+  let tokens = 0;
+  const tooMuch = exchanges.findLastIndex(({ chars }) => (tokens += tokensOf(chars)) > mostTokens);
+  return exchanges.slice(Math.min(tooMuch + 1, exchanges.length - 1));
+}
+
 /** What each completed task of a session added to the conversation, oldest first. */
 export async function readExchanges(
   store: Store,
-  page: { tenant: string; sessionId: string; before: number | null; limit: number },
+  page: Exchanges,
 ): Promise<{ taskId: string; position: number; messages: readonly Message[] }[]> {
   const rows = (await store.exchanges(page)).toReversed();
   const journals = rows.length === 0 ? new Map<string, Entry[]>() : await store.journals(rows.map(({ id }) => id));

@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { TaskRow } from "../store/task-row.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
 import type { Backlog } from "./backlog.ts";
-import { readExchanges } from "./conversations.ts";
+import { mostExchanges, mostHistoryBytes, readExchanges } from "./conversations.ts";
 import { findTask, type TaskAddress } from "./watch.ts";
 
 export interface Fork {
@@ -28,9 +28,6 @@ export interface ForkDeps {
   readonly clock: Clock;
   readonly backlog: Backlog;
 }
-
-/** A fork carries the conversation before it along; more exchanges than this are left behind. */
-const mostExchanges = 100;
 
 /** @throws NotFoundError; InvalidInputError `no_such_step`; UnavailableError `queue_full` */
 export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork): Promise<AgentResult> {
@@ -107,6 +104,12 @@ function wholeSteps(entries: readonly Entry[]): Steps {
 /** What the original's session held before it, and what it brought along itself if it is a fork. */
 async function historyOf(store: Store, original: TaskRow): Promise<Message[]> {
   const { tenant, sessionId, position, input } = original;
-  const before = await readExchanges(store, { tenant, sessionId, before: position, limit: mostExchanges });
+  const before = await readExchanges(store, {
+    tenant,
+    sessionId,
+    before: position,
+    limit: mostExchanges,
+    mostBytes: mostHistoryBytes,
+  });
   return [...before.flatMap(({ messages }) => messages), ...input.history];
 }

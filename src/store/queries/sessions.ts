@@ -19,18 +19,30 @@ export interface Exchanges {
   /** Only tasks before this position; null: all. */
   readonly before: number | null;
   readonly limit: number;
+  /** Of the tasks with larger journals together only the newest; absent: however large they are. */
+  readonly mostBytes?: number;
 }
 
 /** The last completed tasks of a session. Rows are `{id, position, input}`, newest first. */
-export function exchangesStatement({ tenant, sessionId, before, limit }: Exchanges): Statement {
-  return {
-    name: "exchanges",
-    text: `select id, position, input from task
-           where tenant = $1 and session_id = $2 and status = 'completed' and ($3::bigint is null or position < $3)
-           order by position desc limit $4`,
-    values: [tenant, sessionId, before, limit],
-  };
+export function exchangesStatement({ tenant, sessionId, before, limit, mostBytes }: Exchanges): Statement {
+  return mostBytes === undefined
+    ? { name: "exchanges", text: exchangesSql, values: [tenant, sessionId, before, limit] }
+    : { name: "exchanges_within", text: exchangesWithinSql, values: [tenant, sessionId, before, limit, mostBytes] };
 }
+
+const exchangesSql = `
+select id, position, input from task
+where tenant = $1 and session_id = $2 and status = 'completed' and ($3::bigint is null or position < $3)
+order by position desc limit $4`;
+
+// The size is that of the stored, perhaps compressed, values, which is known without reading them.
+const exchangesWithinSql = `
+select id, position, input from (
+  select t.id, t.position, t.input, sum(j.bytes) over (order by t.position desc) - j.bytes as newer
+  from (${exchangesSql}) t
+  cross join lateral (select coalesce(sum(pg_column_size(e.body)), 0) as bytes from entry e where e.task_id = t.id) j
+) t
+where newer < $5 order by position desc`;
 
 /**
  * Deletes a conversation with its tasks, journals and approvals, unless a task of it is open. The second statement's row
