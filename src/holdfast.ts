@@ -156,9 +156,10 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     },
     task: (id) => taskHandle(engine, id),
     async stop() {
-      await stopRetention();
       await door?.stopTaking();
+      // The first of all: nothing more is claimed from this moment on.
       await worker?.stop();
+      await stopRetention();
       await door?.close();
       await stopPartials();
       await stopHints();
