@@ -32,8 +32,9 @@ export async function openBullmq(deps: BullmqDeps): Promise<Broker> {
   const { redis, prefix, clock, log, lockMs } = deps;
   // It is large, and nobody needs it who has no Redis.
   const bullmq = await import("bullmq");
-  const connection = redis.connect("bullmq");
-  const options = { connection, prefix };
+  const link = redis.connect("bullmq");
+  const { client } = link;
+  const options = { connection: client, prefix };
   const complain = createComplaints(log);
   const openQueue = (name: string): Queue => {
     const queue = new bullmq.Queue(name, options);
@@ -46,7 +47,7 @@ export async function openBullmq(deps: BullmqDeps): Promise<Broker> {
   return {
     name: "bullmq",
     get isReachable() {
-      return connection.status === "ready";
+      return client.status === "ready";
     },
     consume(agent, receive) {
       const deadMessages = openQueue(queueNames.deadMessages(agent));
@@ -75,15 +76,15 @@ export async function openBullmq(deps: BullmqDeps): Promise<Broker> {
       });
       worker.on("error", complain);
       const hold = createHold(worker, { clock, complain });
-      return createConsumer(worker, { hold, clock });
+      return createConsumer(worker, { hold, clock, isReachable: () => client.status === "ready" });
     },
     async publish(messages) {
       const jobs = messages.map(({ id, key, body }) => ({ name: key, data: body, opts: { jobId: id } }));
       await results.addBulk(jobs);
     },
     async close() {
-      // First the connection: what waits for a Redis that is away gives up.
-      connection.disconnect();
+      // First the connections: what waits for a Redis that is away gives up.
+      link.end();
       await Promise.all(queues.map((queue) => queue.close()));
     },
   };
@@ -125,14 +126,17 @@ function createHold(worker: Worker, { clock, complain }: { clock: Clock; complai
   };
 }
 
-function createConsumer(worker: Worker, { hold, clock }: { hold: Hold; clock: Clock }): Consumer {
+function createConsumer(
+  worker: Worker,
+  { hold, clock, isReachable }: { hold: Hold; clock: Clock; isReachable: () => boolean },
+): Consumer {
   return {
     async stop() {
       hold.end();
       const gaveUp = new AbortController();
       const closed = worker.close().finally(() => gaveUp.abort());
       // What is not acknowledged by then is delivered again, and known again.
-      await Promise.race([closed, clock.sleep(stopWithinMs, gaveUp.signal).catch(() => undefined)]);
+      if (isReachable()) await Promise.race([closed, clock.sleep(stopWithinMs, gaveUp.signal).catch(() => undefined)]);
     },
   };
 }

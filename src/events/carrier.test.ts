@@ -94,13 +94,13 @@ for (const { name, skip, environment, open } of cases) {
 }
 
 async function haveSubscribed(redis: Redis, processes: number): Promise<void> {
-  const client = redis.connect("test");
+  const link = redis.connect("test");
   try {
     await until(async () => {
-      const [, subscribers] = await client.pubsub("NUMSUB", `${prefix}:holdfast`);
+      const [, subscribers] = await link.client.pubsub("NUMSUB", `${prefix}:holdfast`);
       return Number(subscribers) === processes;
     });
   } finally {
-    client.disconnect();
+    link.end();
   }
 }

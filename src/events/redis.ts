@@ -16,12 +16,16 @@ export interface Redis {
   publish(channel: string, messages: readonly string[]): Promise<void>;
   /** Hears a channel, in the order of what is said there, and again by itself after an outage; what was said meanwhile is lost. */
   subscribe(channel: string, onMessage: (message: string) => void): Subscription;
-  /**
-   * A connection of one's own, for blocking commands and for libraries that bring theirs. It waits for Redis as long as it
-   * takes; whoever opens it closes it.
-   */
-  connect(name: string): RedisClient;
+  /** For a library that speaks to Redis itself. Whoever opens it ends it. */
+  connect(name: string): RedisLink;
   close(): Promise<void>;
+}
+
+/** A connection of one's own, and those that a library makes of it. Its commands wait for Redis as long as it takes. */
+export interface RedisLink {
+  readonly client: RedisClient;
+  /** Ends them all, whatever state they are in: a command that waits is refused. */
+  end(): void;
 }
 
 export interface Subscription {
@@ -42,14 +46,16 @@ export async function openRedis({ url, log }: { url: string; log: Logger }): Pro
   const { Redis: Client } = await import("ioredis");
   const background = createBackground((_name, error) => log.warn({ error: messageOf(error) }, "Redis"));
   const outage = createOutage(log);
-  const open = (name: string, options: Options): RedisClient => {
-    const all: Options = { ...connectionOptions, connectionName: `holdfast-${name}`, ...options };
-    const client = new Client(url, all);
+  const watch = (client: RedisClient): RedisClient => {
     client.on("error", (error) => outage.begin(client, messageOf(error)));
     client.on("close", () => outage.begin(client, "the connection is closed"));
     client.on("ready", () => outage.end(client));
     client.on("end", () => outage.forget(client));
     return client;
+  };
+  const open = (name: string, options: Options): RedisClient => {
+    const all: Options = { ...connectionOptions, connectionName: `holdfast-${name}`, ...options };
+    return watch(new Client(url, all));
   };
   const speaker = open("publish", { enableOfflineQueue: false, commandTimeout: answerWithinMs });
   const hearing = createHearing(() => open("subscribe", {}), background);
@@ -65,11 +71,20 @@ export async function openRedis({ url, log }: { url: string; log: Logger }): Pro
       }
     },
     subscribe: (channel, onMessage) => hearing.subscribe(channel, onMessage),
-    connect: (name) => open(name, {}),
+    connect(name) {
+      const client = open(name, {});
+      const clients = [client];
+      client.duplicate = (override) => {
+        const copy = watch(Client.prototype.duplicate.call(client, override));
+        clients.push(copy);
+        return copy;
+      };
+      return { client, end: () => clients.forEach(endForGood) };
+    },
     async close() {
       outage.close();
       hearing.close();
-      speaker.disconnect();
+      endForGood(speaker);
       await background.settled();
     },
   };
@@ -81,6 +96,7 @@ const connectionOptions: Options = {
   retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), longestPauseMs),
   // After a failover the name may lead to a replica that was the master.
   reconnectOnError: ({ message }) => message.startsWith("READONLY"),
+  connectTimeout: 5_000,
   // An address that is gone without a word is noticed by this alone.
   keepAlive: 10_000,
 };
@@ -139,8 +155,20 @@ function createHearing(open: () => RedisClient, background: Background) {
         },
       };
     },
-    close: (): void => client?.disconnect(),
+    close(): void {
+      if (client !== undefined) endForGood(client);
+    },
   };
+}
+
+/**
+ * A connection that waits for its next attempt takes no notice of `disconnect`, and whoever waits for its end, or for an
+ * answer, waits for ever. So it is sent into one more attempt, which is the last.
+ */
+function endForGood(client: RedisClient): void {
+  client.options.retryStrategy = () => null;
+  if (client.status === "reconnecting") client.connect().then(() => client.disconnect(), ignore);
+  else client.disconnect();
 }
 
 /** A connection that is closed refuses what still waits for it. */
