@@ -20,6 +20,9 @@ import type { TaskEvent } from "./engine/watch.ts";
 import { Worker } from "./engine/worker.ts";
 import { Hub } from "./events/hub.ts";
 import { notifyCarrier, redisCarrier } from "./events/carrier.ts";
+import { carryNews, type CourierDeps } from "./events/courier.ts";
+import { readFeeds } from "./events/feed-reader.ts";
+import { Feeds } from "./events/feeds.ts";
 import { carryHints } from "./events/hints.ts";
 import { savePartials } from "./events/partial-saver.ts";
 import { openRedis, type Redis } from "./events/redis.ts";
@@ -132,12 +135,15 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     keepLarge: (owner, content) => keepLarge(store, owner, content),
   });
   const agents = new Map(config.agents.map((agent) => [agent.name, agent]));
-  const shared = { ...parts, store, hub, metrics, tools, agents, pollMs: tuning.pollMs };
+  const feeds = new Feeds(hub);
+  const shared = { ...parts, store, hub, feeds, metrics, tools, agents, pollMs: tuning.pollMs };
   const mostWaiting = config.maxWaiting ?? defaultMaxWaiting;
   const worker = startWorker({ ...shared, config, options, tuning, settings });
   const engine = createEngine({ ...shared, worker, backlog: createBacklog({ ...shared, mostWaiting }) });
   const redis = settings.redisUrl === null ? undefined : await openRedis({ url: settings.redisUrl, log: parts.log });
-  const stopHints = await startHints({ ...shared, redis, settings }, database);
+  const runsHere = (taskId: string): boolean => worker?.runs(taskId) === true;
+  const stopReading = readFeeds({ ...shared, runsHere });
+  const stopMessages = await startMessages({ ...shared, redis, settings, runsHere }, database);
   const hosted = worker === undefined ? [] : (options.hostedAgents ?? [...agents.keys()]);
   const door = await openDoor({ ...shared, engine, agents: hosted }, { redis, settings, lockMs: tuning.leaseMs });
   const stopPartials = savePartials(shared);
@@ -162,7 +168,8 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
       await stopRetention();
       await door?.close();
       await stopPartials();
-      await stopHints();
+      await stopReading();
+      await stopMessages();
       await redis?.close();
       await metrics.close();
       await database.close();
@@ -191,20 +198,24 @@ export async function openDatabase(
   return openPglite({ dataDir, ...(onProgress !== undefined && { onProgress }) });
 }
 
-interface HintParts {
-  readonly hub: Hub;
-  readonly log: Logger;
+interface MessageParts extends Omit<CourierDeps, "carrier" | "process"> {
   readonly newId: NewId;
   readonly redis: Redis | undefined;
   readonly settings: Settings;
 }
 
-/** Hints of other processes: there are none beside an embedded database. */
-async function startHints(parts: HintParts, database: Database): Promise<() => Promise<void>> {
-  const { hub, log, newId, redis, settings } = parts;
+/** Hints of other processes, and news of the tasks they run: there are none beside an embedded database. */
+async function startMessages(parts: MessageParts, database: Database): Promise<() => Promise<void>> {
+  const { newId, redis, settings } = parts;
   if (database.kind === "embedded") return () => Promise.resolve();
   const carrier = redis === undefined ? notifyCarrier(database) : redisCarrier(redis, settings.redisPrefix);
-  return carryHints({ hub, log, carrier, process: newId() });
+  const stops = await Promise.all([
+    carryHints({ ...parts, carrier, process: newId() }),
+    carryNews({ ...parts, carrier, process: newId() }),
+  ]);
+  return async () => {
+    for (const stop of stops) await stop();
+  };
 }
 
 /** To BullMQ, where there is a Redis. */

@@ -31,7 +31,7 @@ export interface AgentProgramDeps {
 }
 
 /** What the program needs to know of the task it runs. */
-export type AgentTask = Pick<ClaimedTask, "id" | "tenant" | "sessionId" | "userId" | "createdAt" | "input">;
+export type AgentTask = Pick<ClaimedTask, "id" | "epoch" | "tenant" | "sessionId" | "userId" | "createdAt" | "input">;
 
 interface Run {
   readonly deps: AgentProgramDeps;
@@ -118,7 +118,7 @@ async function callModel({ deps, agent, task, history }: Run, turn: ModelTurn): 
     maxOutputTokens: action.maxOutputTokens,
     signal: context.cancelled,
     interruption: context.interruption(),
-    onDelta: (delta) => deps.hub.delta(task.id, delta),
+    onDelta: deps.hub.openTurn({ taskId: task.id, afterSeq: state.lastSeq, epoch: task.epoch }),
   });
   const calls = deps.tools.plan(agent.tools, reply.parts).map(({ tool: _tool, input: _input, ...plan }) => plan);
   return [{ kind: "model", ...reply, calls }];

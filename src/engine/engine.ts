@@ -4,6 +4,7 @@
  */
 import type { Json } from "../agent/json.ts";
 import { ConflictError, NotFoundError } from "../platform/errors.ts";
+import type { Feeds } from "../events/feeds.ts";
 import type { TaskRow } from "../store/task-row.ts";
 import type { ToolRunner } from "../tools/tool-runner.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
@@ -17,7 +18,7 @@ import { awaitResult, findTask, watchTask, type TaskAddress, type TaskEvent } fr
 
 export interface EngineDeps extends SubmissionDeps {
   readonly tools: ToolRunner;
-  readonly pollMs: number;
+  readonly feeds: Feeds;
 }
 
 export type Engine = ReturnType<typeof createEngine>;

@@ -1,64 +1,132 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Entry } from "../agent/journal.ts";
+import { Feeds } from "../events/feeds.ts";
 import { Hub } from "../events/hub.ts";
-import { NewsQueue } from "../events/news-queue.ts";
+import type { Turn } from "../events/live-text.ts";
 import type { Store } from "../store/store.ts";
 import { createVirtualClock } from "../testing/virtual-clock.ts";
 import { watchTask, type TaskEvent } from "./watch.ts";
 
 const taskId = "a task";
-const turn = { kind: "model", seq: 1, parts: [] } as unknown as Entry;
+const first: Turn = { afterSeq: 0, epoch: 1, attempt: 1 };
+const modelEntry = (seq: number, text: string): Entry =>
+  ({ kind: "model", seq, parts: [{ type: "text", text }] }) as unknown as Entry;
 
-/** What a watcher is told of a running task, one event at a time. */
-function watching(kept: string) {
-  const hub = new Hub();
-  const store = {
-    task: async () => ({ id: taskId, status: "running" }),
-    journal: async () => [],
-    partial: async () => kept,
-  } as unknown as Store;
-  const signal = new AbortController().signal;
-  const deps = { store, hub, clock: createVirtualClock(), runsHere: () => false, pollMs: 500 };
-  const events = watchTask(deps, { tenant: "default", taskId, afterSeq: 0, signal });
-  const next = async (): Promise<TaskEvent> => (await events.next()).value as TaskEvent;
-  return { hub, next };
+interface Kept {
+  readonly text: string;
+  readonly turn: Turn;
 }
 
+/** What a watcher is told of a task that was running elsewhere when it came, one event at a time. */
+function watching(kept?: Kept, entries: readonly Entry[] = []) {
+  const hub = new Hub();
+  const feeds = new Feeds(hub);
+  const store = {
+    task: async () => ({ id: taskId, status: "running" }),
+    taskNews: async () => ({ entries, lastSeq: entries.length, partial: kept }),
+  } as unknown as Store;
+  const signal = new AbortController().signal;
+  const deps = { store, feeds, clock: createVirtualClock(), runsHere: () => false };
+  const events = watchTask(deps, { tenant: "default", taskId, afterSeq: 0, signal });
+  const next = async (): Promise<TaskEvent> => (await events.next()).value as TaskEvent;
+  const here = (afterSeq: number, epoch = 2) => hub.openTurn({ taskId, afterSeq, epoch });
+  const elsewhere = (turn: Turn, at: number, text: string): void =>
+    feeds.get(taskId)?.addPiece({ turn, type: "text", at, text });
+  return { hub, feeds, next, here, elsewhere };
+}
+
+const delta = (text: string): TaskEvent => ({ type: "delta", delta: { type: "text", text } });
+const partial = (text: string): TaskEvent => ({ type: "partial", text });
+const restart: TaskEvent = { type: "delta", delta: { type: "restart" } };
+
 test("text of a turn that was cut off elsewhere is taken back before the turn begins again here", async () => {
-  const { hub, next } = watching("It was ship");
-  assert.deepEqual(await next(), { type: "partial", text: "It was ship" });
+  const { here, next } = watching({ text: "It was ship", turn: first });
+  assert.deepEqual(await next(), partial("It was ship"));
   const told = next();
-  hub.delta(taskId, { type: "text", text: "It was" });
-  assert.deepEqual(await told, { type: "delta", delta: { type: "restart" } });
-  assert.deepEqual(await next(), { type: "delta", delta: { type: "text", text: "It was" } });
+  here(0)({ type: "text", text: "It was" });
+  assert.deepEqual(await told, restart);
+  assert.deepEqual(await next(), delta("It was"));
 });
 
 test("text of a turn that is in flight here goes on where the reader comes in", async () => {
-  const { hub, next } = watching("It");
-  hub.delta(taskId, { type: "text", text: "It was" });
-  assert.deepEqual(await next(), { type: "partial", text: "It was" });
+  const { here, next } = watching({ text: "It", turn: first });
+  const say = here(0);
+  say({ type: "text", text: "It was" });
+  assert.deepEqual(await next(), partial("It was"));
   const told = next();
-  hub.delta(taskId, { type: "text", text: " shipped" });
-  assert.deepEqual(await told, { type: "delta", delta: { type: "text", text: " shipped" } });
+  say({ type: "text", text: " shipped" });
+  assert.deepEqual(await told, delta(" shipped"));
 });
 
-test("a text of which the reader has nothing yet is not taken back", async () => {
-  const { hub, next } = watching("");
+test("the first text of a connection is all of it, for the reader may have some from another one", async () => {
+  const { here, next } = watching();
   const told = next();
   await new Promise(setImmediate);
-  hub.delta(taskId, { type: "text", text: "It" });
-  assert.deepEqual(await told, { type: "delta", delta: { type: "text", text: "It" } });
+  const say = here(0);
+  say({ type: "text", text: "It" });
+  assert.deepEqual(await told, partial("It"));
+  const more = next();
+  say({ type: "text", text: " was" });
+  assert.deepEqual(await more, delta(" was"));
 });
 
-test("the deltas of a turn that began after the end of another are not forgotten with it", async () => {
-  const hub = new Hub();
-  const queue = new NewsQueue({ hub, clock: createVirtualClock(), taskId });
-  hub.delta(taskId, { type: "text", text: "of the first" });
-  hub.entries(taskId, [turn]);
-  hub.delta(taskId, { type: "text", text: "of the second" });
-  assert.equal(queue.dropDeltas(), false);
-  const signal = new AbortController().signal;
-  assert.deepEqual(await queue.take(0, signal), { type: "entries", entries: [turn] });
-  assert.deepEqual(await queue.take(0, signal), { type: "delta", delta: { type: "text", text: "of the second" } });
+test("text of a turn that is over, kept a little too long, is not shown", async () => {
+  const { next, elsewhere } = watching({ text: "Old", turn: first }, [modelEntry(1, "Old news")]);
+  assert.equal((await next()).type, "entry");
+  const told = next();
+  await new Promise(setImmediate);
+  elsewhere(first, 3, " news");
+  elsewhere({ afterSeq: 1, epoch: 1, attempt: 2 }, 0, "New");
+  assert.deepEqual(await told, delta("New"));
+});
+
+test("pieces that come doubled, late or from a worker that lost the task are told once, or not at all", async () => {
+  const { next, elsewhere } = watching({ text: "One ", turn: { ...first, epoch: 2 } });
+  assert.deepEqual(await next(), partial("One "));
+  const turn = { ...first, epoch: 2 };
+  const told = next();
+  elsewhere(first, 0, "A zombie's");
+  elsewhere(turn, 0, "One two");
+  assert.deepEqual(await told, delta("two"));
+  elsewhere(turn, 4, "two");
+  elsewhere(turn, 4, "two three");
+  assert.deepEqual(await next(), delta(" three"));
+});
+
+test("text with a hole in it is held back until the store has filled it", async () => {
+  const { next, elsewhere, feeds } = watching({ text: "One ", turn: first });
+  let asked = 0;
+  feeds.listen({ lacksText: () => void asked++ });
+  assert.deepEqual(await next(), partial("One "));
+  const told = next();
+  await new Promise(setImmediate);
+  elsewhere(first, 8, "three ");
+  await new Promise(setImmediate);
+  assert.equal(asked, 1);
+  elsewhere(first, 0, "One two three");
+  assert.deepEqual(await told, delta("two three "));
+});
+
+test("what a reader was told of a turn adds up to all of it when its entry comes", async () => {
+  const { hub, here, next } = watching();
+  const told = next();
+  await new Promise(setImmediate);
+  here(0)({ type: "text", text: "It was" });
+  assert.deepEqual(await told, partial("It was"));
+  const rest = next();
+  hub.entries(taskId, [modelEntry(1, "It was shipped")]);
+  assert.deepEqual(await rest, delta(" shipped"));
+  assert.deepEqual(await next(), { type: "entry", entry: modelEntry(1, "It was shipped") });
+});
+
+test("text that is ahead of the entries before it waits for them", async () => {
+  const { hub, next, elsewhere } = watching();
+  const told = next();
+  await new Promise(setImmediate);
+  elsewhere({ afterSeq: 1, epoch: 1, attempt: 2 }, 0, "Second");
+  await new Promise(setImmediate);
+  hub.entries(taskId, [modelEntry(1, "First")]);
+  assert.equal((await told).type, "entry");
+  assert.deepEqual(await next(), delta("Second"));
 });

@@ -11,6 +11,7 @@ import {
   type Running,
   type Start,
 } from "../../test/support/running-holdfast.ts";
+import { sql } from "../../test/support/stored-tasks.ts";
 import type { ModelGateway, ModelReply } from "../gateway/model-gateway.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
@@ -62,6 +63,9 @@ for (const { name, open } of await testDatabases()) {
       shared = { ...borrowed(database), kind: "server" };
     });
     after(() => database.close());
+
+    const partialOf = async (taskId: string): Promise<string | undefined> =>
+      (await database.query<{ text: string }>(sql("select text from partial where task_id = $1", taskId)))[0]?.text;
 
     const withHoldfast = async (start: Start, use: (holdfast: Running) => Promise<void>): Promise<void> => {
       const holdfast = await startHoldfast(shared, start);
@@ -183,14 +187,14 @@ for (const { name, open } of await testDatabases()) {
         assert.ok(["partial", "delta"].includes((firstHere.value as TaskEvent).type));
         await here.return?.();
         await withHoldfast({ script: [], agent, options: { roles: ["api"] } }, async (elsewhere) => {
-          await until(async () => (await holdfast.store.partial(task.id)) !== "");
+          await until(async () => (await partialOf(task.id)) === "Once upon ");
           const there = elsewhere.task(task.id).events()[Symbol.asyncIterator]();
           assert.deepEqual((await there.next()).value, { type: "partial", text: "Once upon " });
           gate.resolve();
           const rest = await all({ [Symbol.asyncIterator]: () => there });
           assert.deepEqual([seqsOf(rest), rest.at(-1)?.type], [[1, 2], "result"]);
         });
-        assert.equal(await until(async () => (await holdfast.store.partial(task.id)) === ""), true);
+        assert.equal(await until(async () => (await partialOf(task.id)) === undefined), true);
       });
     });
 

@@ -1,34 +1,32 @@
 /**
  * Watching a task from any process: its entries without a gap, the text of the turn in flight, its end.
  *
- * News from the hub is fast and may be lost; the store is the truth. It is read at the start, when news was lost, and from
- * time to time, for tasks that run in another process.
+ * What a reader is told comes from the feed that all readers of the task share; what it missed there, and what was before
+ * it came, from the store, which is the truth. Memory for a reader is a place in the journal and one in the text.
  */
-import type { Delta } from "../agent/conversation.ts";
 import type { Entry } from "../agent/journal.ts";
-import type { Hub } from "../events/hub.ts";
-import { NewsQueue } from "../events/news-queue.ts";
+import { textOf } from "../agent/conversation.ts";
+import type { Feeds } from "../events/feeds.ts";
+import { endsTheTurn } from "../events/hub.ts";
+import type { TaskFeed } from "../events/task-feed.ts";
+import { TextCursor, type TextEvent } from "../events/text-cursor.ts";
 import { createSignal } from "../platform/abort.ts";
 import type { Clock } from "../platform/clock.ts";
 import { NotFoundError } from "../platform/errors.ts";
 import type { Store } from "../store/store.ts";
-import type { EndedTask, TaskRow } from "../store/task-row.ts";
+import type { TaskRow } from "../store/task-row.ts";
 import { hasEnded, resultOf, type AgentResult } from "./agent-result.ts";
 
 export type TaskEvent =
   | { readonly type: "entry"; readonly entry: Entry }
-  | { readonly type: "delta"; readonly delta: Delta }
-  /** The whole text so far of the turn in flight; replaces what deltas brought. */
-  | { readonly type: "partial"; readonly text: string }
+  | TextEvent
   /** The task has ended; nothing follows. */
   | { readonly type: "result"; readonly result: AgentResult };
 
 export interface WatchDeps {
   readonly store: Store;
-  readonly hub: Hub;
+  readonly feeds: Feeds;
   readonly clock: Clock;
-  /** How often the store is asked about a task of which no news comes, because it runs elsewhere. */
-  readonly pollMs: number;
   /** Whether a task runs in this process, so that news of it is sure to come. */
   readonly runsHere: (taskId: string) => boolean;
 }
@@ -37,10 +35,6 @@ export interface TaskAddress {
   readonly tenant: string;
   readonly taskId: string;
 }
-
-const entriesPerRead = 200;
-/** Of a task that runs in this process news does come: the store is asked that much less often. */
-const patience = 10;
 
 /**
  * @param watch.afterSeq entries after this number; 0: all
@@ -51,50 +45,64 @@ export async function* watchTask(
   deps: WatchDeps,
   watch: TaskAddress & { afterSeq: number; signal: AbortSignal },
 ): AsyncGenerator<TaskEvent> {
-  const { taskId, signal } = watch;
-  const queue = new NewsQueue({ ...deps, taskId });
-  let seq = watch.afterSeq;
-  let inSync = false;
-  let runsHere = false;
-  let shown = "";
-  /** The reader has text of the turn in flight; and if the turn is cut off, deltas from here do not go on with it. */
-  let hasText = false;
-  let isCutOff = false;
-  const entryEvent = (entry: Entry): TaskEvent => {
-    seq = entry.seq;
-    if (entry.kind === "model") hasText = isCutOff = false;
-    return { type: "entry", entry };
-  };
+  const endBefore = deps.feeds.get(watch.taskId)?.ended;
+  const row = await findTask(deps, watch);
+  if (hasEnded(row)) {
+    for await (const entry of entriesAfter(deps, watch, watch.afterSeq)) yield { type: "entry", entry };
+    return yield { type: "result", result: await resultOf(row, deps) };
+  }
+  const changed = createSignal();
+  const { feed, close } = deps.feeds.open(watch, { interest: "events", onNews: () => changed.set() });
+  feed.revive(endBefore);
   try {
-    for (;;) {
-      if (!inSync) {
-        queue.clear();
-        const row = await findTask(deps, watch);
-        for await (const entry of readEntries(deps, { ...watch, afterSeq: seq })) yield entryEvent(entry);
-        if (hasEnded(row)) return yield { type: "result", result: await resultOf(row, deps) };
-        const { text, isHere } = await partialText(deps, taskId, queue);
-        hasText ||= text !== "";
-        // It was in flight in another process, or in a run that this one lost.
-        isCutOff = hasText && !isHere;
-        if (text !== shown && text !== "") yield { type: "partial", text };
-        shown = text;
-        inSync = true;
-      }
-      const news = await queue.take(runsHere ? deps.pollMs * patience : deps.pollMs, signal);
-      if (news.type === "aborted") return;
-      if (news.type === "delta") {
-        if (isCutOff && news.delta.type !== "restart") yield { type: "delta", delta: { type: "restart" } };
-        isCutOff = false;
-        hasText = news.delta.type === "text" || (hasText && news.delta.type !== "restart");
-        yield news;
-      } else if (news.type === "entries") {
-        for (const entry of news.entries) if (entry.seq === seq + 1) yield entryEvent(entry);
-        inSync = (news.entries.at(-1)?.seq ?? 0) <= seq;
-      } else inSync = false;
-      runsHere = news.type === "delta" || news.type === "entries" || (runsHere && news.type !== "timeout");
-    }
+    yield* tellFeed(deps, { ...watch, feed, changed });
   } finally {
-    queue.close();
+    close();
+  }
+}
+
+interface Telling extends TaskAddress {
+  readonly afterSeq: number;
+  readonly signal: AbortSignal;
+  readonly feed: TaskFeed;
+  readonly changed: ReturnType<typeof createSignal>;
+}
+
+async function* tellFeed(deps: WatchDeps, telling: Telling): AsyncGenerator<TaskEvent> {
+  const { tenant, taskId, afterSeq, signal, feed, changed } = telling;
+  const cursor = new TextCursor(feed.live);
+  // The feed hears of what is durable from now on; the store knows of what was before.
+  feed.addNews(await deps.store.taskNews({ tenant, id: taskId, afterSeq }));
+  let seq = afterSeq;
+  /** The text of a turn that goes on from before here is over, as far as is known. */
+  let turnsOverBefore = afterSeq;
+  let hasEndEntry = false;
+  const tellEntry = function* (entry: Entry): Generator<TaskEvent> {
+    seq = entry.seq;
+    hasEndEntry = entry.kind === "end";
+    if (endsTheTurn(entry)) turnsOverBefore = seq;
+    if (entry.kind === "model") yield* cursor.endTurn(textOf(entry.parts));
+    yield { type: "entry", entry };
+  };
+
+  while (!signal.aborted) {
+    const { ended } = feed;
+    if (seq < feed.lastSeq) {
+      const entries = feed.entriesAfter(seq) ?? (await deps.store.entriesAfter({ tenant, id: taskId, afterSeq: seq }));
+      for (const entry of entries) yield* tellEntry(entry);
+      if (entries.length > 0) continue;
+    }
+    if (ended !== undefined) {
+      // Whoever heard of the end alone has not heard of the entries before it.
+      if (!hasEndEntry) for await (const entry of entriesAfter(deps, telling, seq)) yield* tellEntry(entry);
+      return yield { type: "result", result: await resultOf(ended, deps) };
+    }
+    const { live } = feed;
+    // Text may be ahead of the entries before it, which are on their way, and behind those after it.
+    if (live !== undefined && live.turn.afterSeq >= turnsOverBefore && live.turn.afterSeq <= seq) {
+      if (!(yield* cursor.read(live))) deps.feeds.lacksText(feed);
+    }
+    await changed.wait(signal);
   }
 }
 
@@ -121,30 +129,24 @@ export async function awaitResult(
 type Wait = TaskAddress & { readonly waitMs: number; readonly signal: AbortSignal };
 
 async function awaitEnd(deps: WatchDeps, { waitMs, signal, ...address }: Wait): Promise<AgentResult> {
-  const { clock, hub, pollMs } = deps;
+  const { clock, feeds } = deps;
   const giveUpAt = clock.monotonic() + waitMs;
+  const endBefore = feeds.get(address.taskId)?.ended;
+  // Of a task that runs in this process nothing needs to be read.
+  const row = deps.runsHere(address.taskId) ? undefined : await findTask(deps, address);
+  if (row !== undefined && hasEnded(row)) return resultOf(row, deps);
   const changed = createSignal();
-  // Of a task that ends in this process nothing needs to be read.
-  let ended: EndedTask | undefined;
-  const stopListening = hub.onTask(address.taskId, (news) => {
-    if (news.type === "ended") ended = news.task;
-    if (news.type === "ended" || news.type === "changed") changed.set();
-  });
-  const wait = async (): Promise<void> => {
-    const mostMs = Math.max(0, Math.min(giveUpAt - clock.monotonic(), pollMs * patience));
-    const cancelTimer = clock.timer(mostMs, () => changed.set());
-    await changed.wait(signal);
-    cancelTimer();
-  };
+  const { feed, close } = feeds.open(address, { interest: "end", onNews: () => changed.set() });
+  feed.revive(endBefore);
+  const cancelTimer = Number.isFinite(waitMs) ? clock.timer(waitMs, () => changed.set()) : undefined;
   try {
-    if (deps.runsHere(address.taskId)) await wait();
-    for (;;) {
-      const task = ended ?? (await findTask(deps, address));
-      if (hasEnded(task) || giveUpAt <= clock.monotonic() || signal.aborted) return await resultOf(task, deps);
-      await wait();
-    }
+    // It may have ended between the look at it and now.
+    if (row !== undefined) feeds.stale(feed);
+    while (feed.ended === undefined && clock.monotonic() < giveUpAt && !signal.aborted) await changed.wait(signal);
+    return await resultOf(feed.ended ?? (await findTask(deps, address)), deps);
   } finally {
-    stopListening();
+    cancelTimer?.();
+    close();
   }
 }
 
@@ -155,26 +157,15 @@ export async function findTask({ store }: { store: Store }, { tenant, taskId }: 
   return row;
 }
 
-async function* readEntries(
+async function* entriesAfter(
   { store }: WatchDeps,
-  { tenant, taskId, afterSeq }: TaskAddress & { afterSeq: number },
+  { tenant, taskId }: TaskAddress,
+  afterSeq: number,
 ): AsyncGenerator<Entry> {
-  for (let after = afterSeq; ;) {
-    const page = await store.journal({ tenant, taskId, afterSeq: after, limit: entriesPerRead });
+  for (let seq = afterSeq; ;) {
+    const page = await store.entriesAfter({ tenant, id: taskId, afterSeq: seq });
+    if (page.length === 0) return;
     yield* page;
-    if (page.length < entriesPerRead) return;
-    after = page.at(-1)?.seq ?? after;
+    seq = page.at(-1)!.seq;
   }
-}
-
-/** The text of the turn in flight; `isHere`: in this process, so that deltas go on with it. */
-async function partialText(
-  { hub, store }: WatchDeps,
-  taskId: string,
-  queue: NewsQueue,
-): Promise<{ text: string; isHere: boolean }> {
-  const kept = await store.partial(taskId);
-  const isCurrent = queue.dropDeltas();
-  const here = hub.partial(taskId);
-  return { text: isCurrent ? here || kept : "", isHere: here !== "" };
 }

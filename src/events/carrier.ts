@@ -5,37 +5,53 @@
 import type { Database } from "../store/database.ts";
 import type { Redis } from "./redis.ts";
 
-export interface Carrier {
-  /** Payloads of less than 8,000 bytes, which is all that NOTIFY takes. Rejects where that is worth a line in the log. */
-  send(payloads: readonly string[]): Promise<void>;
-  /** Hears what is sent from now on, until the answered function is called. */
-  listen(onPayload: (payload: string) => void): Promise<() => Promise<void>>;
+export interface Message {
+  /** Those who listen to this name; absent: to none in particular. Lower-case letters, digits and dashes, at most 40. */
+  readonly to?: string;
+  /** Less than 8,000 bytes, which is all that NOTIFY takes. */
+  readonly payload: string;
 }
 
-const channel = "holdfast";
+export interface Carrier {
+  /** All in one go. Rejects where that is worth a line in the log. */
+  send(messages: readonly Message[]): Promise<void>;
+  /** Hears what is sent from now on, until the answered function is called. @param to a name; absent: none in particular */
+  listen(onPayload: (payload: string) => void, to?: string): Promise<() => Promise<void>>;
+}
 
 export function notifyCarrier(database: Database): Carrier {
+  const channelOf = (to: string | undefined): string =>
+    to === undefined ? "holdfast" : `holdfast_${to.replaceAll("-", "_")}`;
   return {
-    async send(payloads) {
+    async send(messages) {
       await database.query({
         name: "notify",
         // It may be lost, so nobody waits for the disk on its account.
-        text: `select set_config('synchronous_commit', 'off', true), pg_notify($1, payload)
-               from unnest($2::text[]) payload`,
-        values: [channel, payloads],
+        text: `select set_config('synchronous_commit', 'off', true), pg_notify(channel, payload)
+               from unnest($1::text[], $2::text[]) m(channel, payload)`,
+        values: [messages.map(({ to }) => channelOf(to)), messages.map(({ payload }) => payload)],
       });
     },
-    listen: (onPayload) => database.listen(channel, onPayload),
+    listen: (onPayload, to) => database.listen(channelOf(to), onPayload),
   };
 }
 
 /** @param prefix keeps installations apart that share a Redis */
 export function redisCarrier(redis: Redis, prefix: string): Carrier {
-  const prefixed = `${prefix}:${channel}`;
+  const channelOf = (to: string | undefined): string => `${prefix}:holdfast${to === undefined ? "" : `:${to}`}`;
   return {
-    send: (payloads) => redis.publish(prefixed, payloads),
-    listen: async (onPayload) => {
-      const subscription = redis.subscribe(prefixed, onPayload);
+    async send(messages) {
+      const byChannel = Map.groupBy(messages, ({ to }) => channelOf(to));
+      const all = [...byChannel].map(([channel, some]) =>
+        redis.publish(
+          channel,
+          some.map(({ payload }) => payload),
+        ),
+      );
+      await Promise.all(all);
+    },
+    listen: async (onPayload, to) => {
+      const subscription = redis.subscribe(channelOf(to), onPayload);
       return async () => subscription.end();
     },
   };

@@ -31,7 +31,7 @@ export async function carryHints(deps: {
       while (waiting.size > 0) {
         const payloads = pack([...waiting.values()], process);
         waiting.clear();
-        await carrier.send(payloads);
+        await carrier.send(payloads.map((payload) => ({ payload })));
       }
     } finally {
       sending = false;
@@ -84,7 +84,7 @@ function toHint(value: unknown): Hint | undefined {
   if (!isObject(value)) return undefined;
   const { type, taskId, by } = value;
   if (type === "work") return { type };
-  if ((type === "changed" || type === "interrupt") && typeof taskId === "string") return { type, taskId };
+  if (type === "interrupt" && typeof taskId === "string") return { type, taskId };
   if (type === "cancel" && typeof taskId === "string" && typeof by === "string") return { type, taskId, by };
   return undefined;
 }

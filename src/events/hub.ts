@@ -5,61 +5,88 @@
 import type { Delta } from "../agent/conversation.ts";
 import type { Entry } from "../agent/journal.ts";
 import type { EndedTask } from "../store/task-row.ts";
+import { LiveText, type Piece } from "./live-text.ts";
 
-/** News of one task. `changed`: something happened, perhaps elsewhere; look into the store. */
-export type TaskNews =
-  | { readonly type: "entries"; readonly entries: readonly Entry[] }
-  | { readonly type: "delta"; readonly delta: Delta }
-  /** It ended, in this process. */
-  | { readonly type: "ended"; readonly task: EndedTask }
-  | { readonly type: "changed" };
+/** News of one task, of this process's own making. `changed`: something happened; look into the store. */
+export type News =
+  | { readonly type: "entries"; readonly taskId: string; readonly entries: readonly Entry[] }
+  /** Of an attempt at a turn. A piece of no text says that the attempt begins. */
+  | { readonly type: "piece"; readonly taskId: string; readonly piece: Piece }
+  | { readonly type: "ended"; readonly taskId: string; readonly task: EndedTask }
+  | { readonly type: "changed"; readonly taskId: string };
 
-/** What other processes want to know, too. */
+/** What everybody wants to know, in other processes too. */
 export type Hint =
   | { readonly type: "work" }
   | { readonly type: "cancel"; readonly taskId: string; readonly by: string }
   /** There is a message to the task that interrupts. */
-  | { readonly type: "interrupt"; readonly taskId: string }
-  | { readonly type: "changed"; readonly taskId: string };
+  | { readonly type: "interrupt"; readonly taskId: string };
 
 export type Origin = "here" | "elsewhere";
 type HintListener = (hint: Hint, origin: Origin) => void;
-type TaskListener = (news: TaskNews) => void;
+type NewsListener = (news: News) => void;
+
+/** The kinds of entries after which the text that was in flight is void. */
+const endsTurn: ReadonlySet<Entry["kind"]> = new Set<Entry["kind"]>(["model", "failure", "replay", "end"]);
+
+/** Whether the text of a turn in flight is void after this entry. */
+export function endsTheTurn({ kind }: Entry): boolean {
+  return endsTurn.has(kind);
+}
 
 export class Hub {
   readonly #hintListeners = new Set<HintListener>();
-  readonly #taskListeners = new Map<string, Set<TaskListener>>();
-  readonly #deltaListeners = new Set<(taskId: string) => void>();
+  readonly #newsListeners = new Set<NewsListener>();
   /** The text of each model turn that is in flight in this process. */
-  readonly #partials = new Map<string, string>();
+  readonly #live = new Map<string, LiveText>();
+  #attempts = 0;
 
-  hint(hint: Hint, origin: Origin = "here"): void {
+  hint(hint: Hint | { readonly type: "changed"; readonly taskId: string }, origin: Origin = "here"): void {
+    if (hint.type === "changed") {
+      this.#live.delete(hint.taskId);
+      return this.#tell(hint);
+    }
     for (const listener of this.#hintListeners) listener(hint, origin);
-    if (hint.type !== "changed") return;
-    if (origin === "here") this.#partials.delete(hint.taskId);
-    this.#tell(hint.taskId, { type: "changed" });
   }
 
   /** Entries of a task that are durable now. */
   entries(taskId: string, entries: readonly Entry[]): void {
-    if (entries.some(({ kind }) => kind === "model")) this.#partials.delete(taskId);
-    this.#tell(taskId, { type: "entries", entries });
+    const live = this.#live.get(taskId);
+    const last = entries.at(-1);
+    if (live !== undefined && last !== undefined) {
+      if (entries.some(endsTheTurn)) this.#live.delete(taskId);
+      else live.continueAfter(last.seq);
+    }
+    this.#tell({ type: "entries", taskId, entries });
   }
 
   ended(task: EndedTask): void {
-    this.#tell(task.id, { type: "ended", task });
+    this.#tell({ type: "ended", taskId: task.id, task });
   }
 
-  delta(taskId: string, delta: Delta): void {
-    if (delta.type === "restart") this.#partials.delete(taskId);
-    if (delta.type === "text") this.#partials.set(taskId, (this.#partials.get(taskId) ?? "") + delta.text);
-    for (const listener of this.#deltaListeners) listener(taskId);
-    this.#tell(taskId, { type: "delta", delta });
+  /** A model turn begins in this process. @returns takes the pieces of its answer as they come */
+  openTurn({ taskId, afterSeq, epoch }: { taskId: string; afterSeq: number; epoch: number }): (delta: Delta) => void {
+    let live: LiveText | undefined;
+    const begin = (): LiveText => {
+      live = new LiveText({ afterSeq, epoch, attempt: ++this.#attempts });
+      this.#live.set(taskId, live);
+      return live;
+    };
+    const tell = (attempt: LiveText, piece: Omit<Piece, "turn">): void => {
+      const whole = { ...piece, turn: attempt.turn };
+      attempt.add(whole);
+      this.#tell({ type: "piece", taskId, piece: whole });
+    };
+    return (delta) => {
+      if (delta.type === "restart") return tell(begin(), { type: "text", at: 0, text: "" });
+      const attempt = live ?? begin();
+      tell(attempt, { type: delta.type, at: delta.type === "text" ? attempt.end : 0, text: delta.text });
+    };
   }
 
-  /** The text so far of the turn in flight, if it is in flight here. */
-  partial(taskId: string): string {
-    return this.#partials.get(taskId) ?? "";
+  /** The text of the turn in flight, if it is in flight here. */
+  live(taskId: string): LiveText | undefined {
+    return this.#live.get(taskId);
   }
 
   /** Listeners of all kinds must neither throw nor block. Each `on…` answers the function that ends it. */
@@ -68,21 +95,12 @@ export class Hub {
     return () => this.#hintListeners.delete(listener);
   }
 
-  onDelta(listener: (taskId: string) => void): () => void {
-    this.#deltaListeners.add(listener);
-    return () => this.#deltaListeners.delete(listener);
+  onNews(listener: NewsListener): () => void {
+    this.#newsListeners.add(listener);
+    return () => this.#newsListeners.delete(listener);
   }
 
-  onTask(taskId: string, listener: TaskListener): () => void {
-    const listeners = this.#taskListeners.get(taskId) ?? new Set();
-    this.#taskListeners.set(taskId, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.#taskListeners.get(taskId) === listeners) this.#taskListeners.delete(taskId);
-    };
-  }
-
-  #tell(taskId: string, news: TaskNews): void {
-    for (const listener of this.#taskListeners.get(taskId) ?? []) listener(news);
+  #tell(news: News): void {
+    for (const listener of this.#newsListeners) listener(news);
   }
 }

@@ -1,13 +1,15 @@
 /**
  * Keeps the text of turns in flight in the store, a few times a second and all tasks in one statement, so that a reader
- * who reconnects, perhaps to another process, sees how far the answer is.
+ * who comes late, perhaps to another process, sees how far the answer is.
  */
 import type { Clock } from "../platform/clock.ts";
 import { createBackground } from "../platform/background.ts";
 import { messageOf } from "../platform/errors.ts";
+import type { PartialText } from "../store/queries/journal.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Hub } from "./hub.ts";
+import type { Turn } from "./live-text.ts";
 
 const saveEveryMs = 300;
 
@@ -18,30 +20,39 @@ export function savePartials(deps: { hub: Hub; store: Store; clock: Clock; log: 
     log.warn({ error: messageOf(error) }, "cannot save partial text"),
   );
   const changed = new Set<string>();
-  const saved = new Set<string>();
+  /** The attempts of which there are rows. */
+  const saved = new Map<string, Turn>();
   let cancelTimer: (() => void) | undefined;
 
   const save = async (): Promise<void> => {
     cancelTimer = undefined;
-    const partials = [...changed].map((taskId) => ({ taskId, text: hub.partial(taskId) }));
+    const partials = [...changed].flatMap((taskId) => toPartial(taskId) ?? []);
     changed.clear();
-    // A turn that came and went between two saves never needs a row.
-    const worthwhile = partials.filter(({ taskId, text }) => text !== "" || saved.has(taskId));
-    for (const { taskId, text } of worthwhile) {
+    for (const { taskId, turn, text } of partials) {
       if (text === "") saved.delete(taskId);
-      else saved.add(taskId);
+      else saved.set(taskId, turn);
     }
+    // A row is looked after until its turn is over.
+    for (const taskId of saved.keys()) changed.add(taskId);
     if (saved.size > 0) arm();
-    for (const taskId of saved) changed.add(taskId);
-    if (worthwhile.length > 0) await store.savePartials(worthwhile);
+    if (partials.length > 0) await store.savePartials(partials);
+  };
+
+  /** Undefined: a turn that came and went between two saves, which never needs a row. */
+  const toPartial = (taskId: string): PartialText | undefined => {
+    const live = hub.live(taskId);
+    const text = live?.textFrom(0) ?? "";
+    const turn = live?.turn ?? saved.get(taskId);
+    return turn === undefined || (text === "" && !saved.has(taskId)) ? undefined : { taskId, turn, text };
   };
 
   const arm = (): void => {
     cancelTimer ??= clock.timer(saveEveryMs, () => background.start("partials", save));
   };
 
-  const stopListening = hub.onDelta((taskId) => {
-    changed.add(taskId);
+  const stopListening = hub.onNews((news) => {
+    if (news.type !== "piece" || news.piece.type !== "text") return;
+    changed.add(news.taskId);
     arm();
   });
   return async () => {

@@ -5,9 +5,16 @@ import { NotFoundError } from "../platform/errors.ts";
 import { createCoalescer } from "./coalescer.ts";
 import type { Database, Statement } from "./database.ts";
 import { approvalsStatement, approvalStatement, type ApprovalFilter } from "./queries/approvals.ts";
-import { journalsStatement, journalStatement, partialStatement, type EntryRow } from "./queries/journal.ts";
+import { journalsStatement, journalStatement, type EntryRow, type PartialText } from "./queries/journal.ts";
 import { largeValueStatement } from "./queries/large-values.ts";
 import { exchangesStatement, sessionStatement, type Exchanges } from "./queries/sessions.ts";
+import {
+  entriesAfterStatement,
+  noEntries,
+  taskNewsStatement,
+  type NewsKey,
+  type NewsRow,
+} from "./queries/task-news.ts";
 import {
   backlogStatement,
   tasksByIdStatement,
@@ -15,7 +22,7 @@ import {
   type TaskFilter,
   type TaskKey,
 } from "./queries/tasks.ts";
-import type { TaskInput, TaskRow } from "./task-row.ts";
+import type { EndedTask, TaskInput, TaskRow } from "./task-row.ts";
 
 export interface ApprovalRow {
   readonly id: string;
@@ -49,7 +56,23 @@ export interface ExchangeRow {
   readonly input: TaskInput;
 }
 
+/** What a watcher of a task is told at once. */
+export interface TaskNews {
+  /** What comes after the entries it knows; of many only the first. */
+  readonly entries: readonly Entry[];
+  readonly lastSeq: number;
+  /** What it came to, if it has ended. */
+  readonly ended: EndedTask | undefined;
+  /** The text of a turn in flight, perhaps of one that is over. */
+  readonly partial: Omit<PartialText, "taskId"> | undefined;
+}
+
 const mostPerRead = 500;
+/** Of the entries of one task: with news, and where somebody is far behind. */
+const entriesWithNews = 20;
+const entriesPerPage = 200;
+/** So many tasks' pages travel together. */
+const mostPages = 50;
 
 export function createReads(database: Database) {
   const one = async <Row>(statement: Statement): Promise<Row | undefined> => (await database.query<Row>(statement))[0];
@@ -68,9 +91,20 @@ export function createReads(database: Database) {
       groupByTask(await database.query<EntryRow>(journalsStatement(taskIds))),
     exchanges: (page: Exchanges) => database.query<ExchangeRow>(exchangesStatement(page)),
     backlog: async (most: number) => (await one<{ waiting: number }>(backlogStatement(most)))?.waiting ?? 0,
+    taskNews: createCoalescer<NewsKey, TaskNews>({
+      maxItems: mostPerRead,
+      flush: (keys) => sharingReads(keys, (places) => readNews(database, places)),
+    }),
+    /** A page of the entries that come next. */
+    entriesAfter: createCoalescer<NewsKey, readonly Entry[]>({
+      maxItems: mostPages,
+      flush: (keys) =>
+        sharingReads(keys, async (places) =>
+          groupByKey(places, await database.query<KeyedEntryRow>(entriesAfterStatement(places, entriesPerPage))),
+        ),
+    }),
     journal: async (page: { tenant: string; taskId: string; afterSeq: number; limit: number }) =>
       (await database.query<EntryRow>(journalStatement(page))).map(toEntry),
-    partial: async (taskId: string) => (await one<{ text: string }>(partialStatement(taskId)))?.text ?? "",
     approval: (tenant: string, id: string) => one<ApprovalRow>(approvalStatement(tenant, id)),
     approvals: (filter: ApprovalFilter) => database.query<ApprovalRow>(approvalsStatement(filter)),
     session: (tenant: string, id: string) => one<SessionRow>(sessionStatement(tenant, id)),
@@ -97,4 +131,51 @@ function groupByTask(rows: readonly EntryRow[]): Map<string, Entry[]> {
 /** The journal is written by this program alone, so the body is what its kind says. */
 function toEntry({ seq, at, kind, body }: EntryRow): Entry {
   return { ...(body as unknown as EntryBody), kind, seq, at } as Entry;
+}
+
+type KeyedEntryRow = EntryRow & { readonly n: number };
+
+/** Readers at the same place of the same task are answered by one read. */
+async function sharingReads<Result>(
+  keys: readonly NewsKey[],
+  read: (places: readonly NewsKey[]) => Promise<Result[]>,
+): Promise<Result[]> {
+  const placeOf = ({ tenant, id, afterSeq }: NewsKey): string => `${tenant} ${id} ${afterSeq}`;
+  const places = new Map(keys.map((key) => [placeOf(key), key]));
+  const results = await read([...places.values()]);
+  const numbers = new Map([...places.keys()].map((place, index) => [place, index]));
+  return keys.map((key) => results[numbers.get(placeOf(key))!]!);
+}
+
+async function readNews(database: Database, keys: readonly NewsKey[]): Promise<TaskNews[]> {
+  // In this order: of a task that has ended by the first every entry is seen by the second.
+  const [rows = [], entryRows = []] = await database.batch([
+    taskNewsStatement(keys),
+    entriesAfterStatement(keys, entriesWithNews),
+  ]);
+  const entries = groupByKey(keys, entryRows as unknown as KeyedEntryRow[]);
+  const news = keys.map(({ afterSeq }, index): TaskNews => {
+    const some = entries[index]!;
+    const known = afterSeq === noEntries ? 0 : afterSeq;
+    return { entries: some, lastSeq: some.at(-1)?.seq ?? known, ended: undefined, partial: undefined };
+  });
+  for (const row of rows as unknown as NewsRow[]) news[row.n - 1] = toNews(row, entries[row.n - 1]!);
+  return news;
+}
+
+function toNews(row: NewsRow, entries: readonly Entry[]): TaskNews {
+  const { n: _n, lastSeq, status, text, afterSeq, textEpoch, attempt, ...task } = row;
+  const isOver = status === "completed" || status === "failed" || status === "cancelled";
+  return {
+    entries,
+    lastSeq: Math.max(lastSeq ?? 0, entries.at(-1)?.seq ?? 0),
+    ended: isOver ? { ...task, status } : undefined,
+    partial: text === null ? undefined : { turn: { afterSeq, epoch: textEpoch, attempt }, text },
+  };
+}
+
+function groupByKey(keys: readonly NewsKey[], rows: readonly KeyedEntryRow[]): Entry[][] {
+  const groups = keys.map((): Entry[] => []);
+  for (const row of rows) groups[row.n - 1]!.push(toEntry(row));
+  return groups;
 }

@@ -4,6 +4,7 @@ import { testDatabases } from "../../test/support/databases.ts";
 import { entryOf, newTask, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "./database.ts";
+import { noEntries } from "./queries/task-news.ts";
 import { createStore, type Store } from "./store.ts";
 
 const tenant = "acme";
@@ -18,6 +19,8 @@ for (const { name, open } of await testDatabases()) {
       database = await open();
       store = createStore(database);
     });
+    const keyOf = ({ id }: { id: string }) => ({ tenant, id });
+    const newsOf = (task: { id: string }, afterSeq = 0) => store.taskNews({ ...keyOf(task), afterSeq });
     beforeEach(() => {
       desk = openDesk(store);
     });
@@ -119,16 +122,70 @@ for (const { name, open } of await testDatabases()) {
 
     test("a partial text is replaced, removed when it is empty, and gone when the task ends", async () => {
       const [one, two] = [await desk.held(), await desk.held()];
+      const turn = { afterSeq: 0, epoch: 1, attempt: 1 };
       const save = (...texts: string[]) =>
-        store.savePartials([one, two].map(({ id }, index) => ({ taskId: id, text: texts[index] ?? "" })));
-      const kept = async () => [await store.partial(one.id), await store.partial(two.id)];
+        store.savePartials([one, two].map(({ id }, index) => ({ taskId: id, turn, text: texts[index] ?? "" })));
+      const kept = () => Promise.all([one, two].map(async (task) => (await newsOf(task)).partial?.text));
       await save("Hel", "W\0o");
       await save("Hello", "World");
       assert.deepEqual(await kept(), ["Hello", "World"]);
       await save("", "World!");
-      assert.deepEqual(await kept(), ["", "World!"]);
+      assert.deepEqual(await kept(), [undefined, "World!"]);
       await desk.finish(two);
-      assert.deepEqual(await kept(), ["", ""]);
+      assert.deepEqual(await kept(), [undefined, undefined]);
+    });
+
+    test("a partial text gives way to that of a later attempt, and never to that of an earlier one", async () => {
+      const task = await desk.held();
+      const save = (epoch: number, attempt: number, text: string) =>
+        store.savePartials([{ taskId: task.id, turn: { afterSeq: 0, epoch, attempt }, text }]);
+      await save(2, 7, "of the new worker");
+      await save(1, 9, "of one that lost the task");
+      await save(1, 9, "");
+      assert.deepEqual((await newsOf(task)).partial, {
+        turn: { afterSeq: 0, epoch: 2, attempt: 7 },
+        text: "of the new worker",
+      });
+      await save(2, 8, "again");
+      assert.equal((await newsOf(task)).partial?.text, "again");
+      await desk.finish(task);
+    });
+
+    test("the news of many tasks at once are what each of their watchers does not know", async () => {
+      const running = await desk.held();
+      const done = await desk.held();
+      const entries = Array.from({ length: 25 }, (_, index) => entryOf(index + 1));
+      await store.append({ taskId: running.id, epoch: running.epoch, entries });
+      await desk.finish(done, "completed", [entryOf(1)]);
+      const [all, some, none, beyond, end, other] = await Promise.all([
+        newsOf(running),
+        newsOf(running, 23),
+        newsOf(running, 25),
+        newsOf(running, 99),
+        newsOf(done, noEntries),
+        store.taskNews({ tenant: "globex", id: done.id, afterSeq: 0 }),
+      ]);
+      assert.deepEqual([all.entries.length, all.lastSeq, all.ended], [20, 25, undefined]);
+      assert.deepEqual(
+        some.entries.map(({ seq }) => seq),
+        [24, 25],
+      );
+      assert.deepEqual([none.entries.length, none.lastSeq], [0, 25]);
+      assert.deepEqual([beyond.entries.length, beyond.lastSeq], [0, 25]);
+      assert.deepEqual([end.ended?.id, end.ended?.status, end.entries.length], [done.id, "completed", 0]);
+      assert.deepEqual([other.entries.length, other.ended], [0, undefined], "a tenant sees nothing of another's");
+      const pages = await Promise.all(
+        [0, 20, 20].map((afterSeq) => store.entriesAfter({ ...keyOf(running), afterSeq })),
+      );
+      assert.deepEqual(
+        pages.map((page) => page.map(({ seq }) => seq).slice(0, 2)),
+        [
+          [1, 2],
+          [21, 22],
+          [21, 22],
+        ],
+      );
+      await desk.finish(running);
     });
 
     test("a tenant sees nothing of another's", async () => {

@@ -20,7 +20,7 @@ import {
   type Hearing,
   type UnheardMessage,
 } from "./queries/inbox.ts";
-import { savePartialsStatement } from "./queries/journal.ts";
+import { savePartialsStatement, type PartialText } from "./queries/journal.ts";
 import { parkStatement, type Park } from "./queries/park.ts";
 import { submitStatement, tasksByKeyStatement, type StoredTask, type Submit } from "./queries/submit.ts";
 import {
@@ -113,8 +113,7 @@ export function createWorkerWrites(database: Database) {
       const [row] = await database.query<{ woken: number; nextInMs: number | null }>(wakeDueStatement());
       return row ?? { woken: 0, nextInMs: null };
     },
-    savePartials: (partials: readonly { taskId: string; text: string }[]) =>
-      database.query(savePartialsStatement(partials)),
+    savePartials: (partials: readonly PartialText[]) => database.query(savePartialsStatement(partials)),
 
     registerWorker: (worker: { id: string; leaseMs: number; info: JsonObject }) =>
       database.query(registerWorkerStatement(worker)),

@@ -35,6 +35,8 @@ export function createMetrics() {
     httpDuration,
     pruned,
     prunePages,
+    deltasDropped,
+    streams,
   } = createInstruments(provider.getMeter("holdfast"));
 
   return {
@@ -71,6 +73,9 @@ export function createMetrics() {
       for (const [kind, count] of Object.entries(counts)) if (count > 0) pruned.add(count, { kind });
     },
     prunePage: (ms: number) => prunePages.record(ms),
+    deltaDropped: () => deltasDropped.add(1),
+    streamOpened: () => streams.add(1),
+    streamClosed: () => streams.add(-1),
     /** Answers a scrape in the Prometheus text format. */
     handle: (request: IncomingMessage, response: ServerResponse) =>
       exporter.getMetricsRequestHandler(request, response),
@@ -125,10 +130,16 @@ function createInstruments(meter: Meter) {
     unit: "ms",
     advice: { explicitBucketBoundaries: milliseconds },
   });
+  const deltasDropped = meter.createCounter("holdfast.deltas.dropped", {
+    description: "Pieces of answers not sent to the processes that watch them, because too many waited to be.",
+  });
+  const streams = meter.createUpDownCounter("holdfast.streams.open", { description: "Event streams that are open." });
   return {
     submitted,
     runs,
     running,
+    deltasDropped,
+    streams,
     rejected,
     received,
     published,

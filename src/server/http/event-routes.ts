@@ -1,6 +1,7 @@
 /** `GET /tasks/{id}/events`: a task as it happens. Only entries have an id, so a reader resumes between entries. */
 import type { FastifyInstance } from "fastify";
 import type { z } from "zod";
+import type { Entry } from "../../agent/journal.ts";
 import { hasEnded } from "../../engine/agent-result.ts";
 import type { TaskAddress, TaskEvent } from "../../engine/watch.ts";
 import { InvalidInputError, messageOf } from "../../platform/errors.ts";
@@ -8,7 +9,7 @@ import { documented } from "./documented.ts";
 import { eventHeaders, eventQuery, idParams, mostSeq } from "./request-schemas.ts";
 import { addressOf, untilGone, type ServerDeps } from "./server-deps.ts";
 import { sendEvents, type SseEvent } from "./sse.ts";
-import { toWireEvent } from "./wire.ts";
+import { toWireEntry, toWireResult } from "./wire.ts";
 
 interface EventRequest {
   Params: z.infer<typeof idParams>;
@@ -24,7 +25,7 @@ has ended the answer is 204, which tells an EventSource to stop.`;
 
 export function eventRoutes(app: FastifyInstance, deps: ServerDeps): void {
   const { service, closing, clock, stream } = deps;
-  const { engine, log } = service;
+  const { engine, log, metrics } = service;
   app.get<EventRequest>(
     "/tasks/:id/events",
     {
@@ -61,11 +62,14 @@ export function eventRoutes(app: FastifyInstance, deps: ServerDeps): void {
       });
       const signal = untilGone(reply.raw, closing);
       const events = engine.watch({ ...address, afterSeq: lastId ?? query.after ?? 0, signal });
+      metrics.streamOpened();
       try {
         await sendEvents(reply.raw, toSse(events), { ...stream, clock });
       } catch (error) {
         // The stream has ended without a result: the reader connects again.
         log.warn({ task: address.taskId, error: messageOf(error) }, "an event stream broke");
+      } finally {
+        metrics.streamClosed();
       }
       return reply;
     },
@@ -85,21 +89,31 @@ async function isLast({ service }: ServerDeps, address: TaskAddress, seq: number
   return entries.length === 1 && entries[0]?.seq === seq;
 }
 
+/** Many read the same entry: it is spelled once. */
+const spelledEntries = new WeakMap<Entry, SseEvent>();
+
+function entryEvent(entry: Entry): SseEvent {
+  const known = spelledEntries.get(entry);
+  if (known !== undefined) return known;
+  const event: SseEvent = { event: "entry", data: JSON.stringify(toWireEntry(entry)), id: entry.seq };
+  spelledEntries.set(entry, event);
+  return event;
+}
+
 async function* toSse(events: AsyncIterable<TaskEvent>): AsyncGenerator<SseEvent> {
   for await (const event of events) {
-    const told = toWireEvent(event);
-    switch (told.type) {
+    switch (event.type) {
       case "entry":
-        yield { event: "entry", data: told.entry, id: told.entry.seq };
+        yield entryEvent(event.entry);
         break;
       case "delta":
-        yield { event: "delta", data: told.delta };
+        yield { event: "delta", data: JSON.stringify(event.delta) };
         break;
       case "partial":
-        yield { event: "partial", data: { text: told.text } };
+        yield { event: "partial", data: JSON.stringify({ text: event.text }) };
         break;
       case "result":
-        yield { event: "result", data: told.result };
+        yield { event: "result", data: JSON.stringify(toWireResult(event.result)) };
         break;
     }
   }

@@ -9,7 +9,8 @@ import type { StreamPace } from "./server-deps.ts";
 
 export interface SseEvent {
   readonly event: string;
-  readonly data: unknown;
+  /** JSON text, which has no line breaks. */
+  readonly data: string;
   /** Where the reader may go on after a break. */
   readonly id?: number;
 }
@@ -39,7 +40,7 @@ export async function sendEvents(
 }
 
 function toText({ event, data, id }: SseEvent): string {
-  return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+  return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`;
 }
 
 /** Writes to a response and destroys it when what was written is not taken in `stallMs`, its end included. */

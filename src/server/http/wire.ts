@@ -7,7 +7,6 @@ import type * as journal from "../../agent/journal.ts";
 import { plannedCalls } from "../../agent/journal.ts";
 import type * as wire from "../../client/wire.ts";
 import type { AgentResult } from "../../engine/agent-result.ts";
-import type { TaskEvent } from "../../engine/watch.ts";
 import type { ApprovalRow, SessionRow } from "../../store/reads.ts";
 import type { TaskRow } from "../../store/task-row.ts";
 
@@ -157,12 +156,6 @@ function toWireTurn(turn: journal.ModelEntry): wire.ModelEntry {
 function toWirePart(part: AssistantPart): wire.AssistantPart {
   if (part.type !== "call") return { type: part.type, text: part.text };
   return { type: "call", id: part.id, tool: part.tool, input: part.input };
-}
-
-export function toWireEvent(event: TaskEvent): wire.TaskEvent {
-  if (event.type === "entry") return { type: "entry", entry: toWireEntry(event.entry) };
-  if (event.type === "result") return { type: "result", result: toWireResult(event.result) };
-  return event;
 }
 
 export function toWireApproval(row: ApprovalRow): wire.Approval {

@@ -1,4 +1,4 @@
-/** Reading journals, and the partial text of turns in flight. */
+/** Reading journals, and keeping the text of turns in flight. */
 import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
 
@@ -40,22 +40,34 @@ export function copyJournalStatement(copy: { from: string; to: string; afterSeq:
   };
 }
 
-/** Replaces the partial texts of several tasks; an empty text removes its row. */
-export function savePartialsStatement(partials: readonly { taskId: string; text: string }[]): Statement {
+/** How much there is of the text of a turn in flight. */
+export interface PartialText {
+  readonly taskId: string;
+  readonly turn: { readonly afterSeq: number; readonly epoch: number; readonly attempt: number };
+  readonly text: string;
+}
+
+/** Replaces the texts of several tasks, but for those of a later attempt; an empty text removes its row. */
+export function savePartialsStatement(partials: readonly PartialText[]): Statement {
   return {
     name: "save_partials",
     text: `with input as (
-             select * from jsonb_to_recordset($1::jsonb) as i(task_id uuid, text text)
+             select * from jsonb_to_recordset($1::jsonb) as i(
+               task_id uuid, after_seq int, epoch int, attempt int, text text)
            ), cleared as (
-             delete from partial p using input i where p.task_id = i.task_id and i.text = ''
+             delete from partial p using input i
+             where p.task_id = i.task_id and i.text = '' and (p.epoch, p.attempt) <= (i.epoch, i.attempt)
            )
-           insert into partial (task_id, text)
-           select task_id, text from input where text <> ''
-           on conflict (task_id) do update set text = excluded.text, updated_at = holdfast_now()`,
-    values: [encodeJson(partials.map(({ taskId, text }) => ({ task_id: taskId, text })))],
+           insert into partial (task_id, after_seq, epoch, attempt, text)
+           select task_id, after_seq, epoch, attempt, text from input where text <> ''
+           on conflict (task_id) do update
+           set after_seq = excluded.after_seq, epoch = excluded.epoch, attempt = excluded.attempt,
+             text = excluded.text, updated_at = holdfast_now()
+           where (partial.epoch, partial.attempt) <= (excluded.epoch, excluded.attempt)`,
+    values: [encodeJson(partials.map(toRow))],
   };
 }
 
-export function partialStatement(taskId: string): Statement {
-  return { text: "select text from partial where task_id = $1", values: [taskId] };
+function toRow({ taskId, turn: { afterSeq, epoch, attempt }, text }: PartialText): Record<string, unknown> {
+  return { task_id: taskId, after_seq: afterSeq, epoch, attempt, text };
 }
