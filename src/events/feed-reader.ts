@@ -24,6 +24,8 @@ export interface FeedReaderDeps {
 
 /** Of a task that runs in this process news does come: the store is asked that much less often. */
 const patience = 10;
+/** More tasks than this are not asked for in one round: what waiting costs has a bound. */
+const mostPerRound = 2_000;
 /** Text that was lost is in the store soon. */
 const textPauseMs = 100;
 
@@ -34,7 +36,7 @@ export function readFeeds(deps: FeedReaderDeps): () => Promise<void> {
   /** Feeds that are being read; true: once more. */
   const reading = new Map<TaskFeed, boolean>();
   const lackingText = new Map<TaskFeed, () => void>();
-  let round = 0;
+  let round = 1;
   let cancelTick: (() => void) | undefined;
 
   const read = (feed: TaskFeed): void => {
@@ -54,9 +56,13 @@ export function readFeeds(deps: FeedReaderDeps): () => Promise<void> {
 
   const tick = (): void => {
     cancelTick = undefined;
-    round = (round + 1) % patience;
+    // Of very many tasks each round asks for a part.
+    const parts = Math.ceil(feeds.size / mostPerRound);
+    const asksAll = Math.floor(round / parts) % patience === 0;
+    let number = round++;
     for (const feed of feeds.all()) {
-      const isDue = !feed.isFresh && (round === 0 || !runsHere(feed.taskId));
+      if (number++ % parts !== 0) continue;
+      const isDue = !feed.isFresh && (asksAll || !runsHere(feed.taskId));
       feed.isFresh = false;
       if (isDue) read(feed);
     }

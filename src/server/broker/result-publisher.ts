@@ -3,8 +3,9 @@
  * Who dies in between leaves it to be taken again; the broker or the consumer knows it by its id.
  */
 import { resultOf } from "../../engine/agent-result.ts";
+import { onlyTenant } from "../../engine/tenant.ts";
 import type { Broker, ResultMessage } from "../../events/broker.ts";
-import type { Hub } from "../../events/hub.ts";
+import type { Feeds } from "../../events/feeds.ts";
 import { createSignal } from "../../platform/abort.ts";
 import { createBackground } from "../../platform/background.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -18,7 +19,7 @@ import { toWireResult } from "../http/wire.ts";
 export interface PublisherDeps {
   readonly store: Store;
   readonly broker: Broker;
-  readonly hub: Hub;
+  readonly feeds: Feeds;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -41,7 +42,7 @@ const mostWatched = 10_000;
 const stopWithinMs = 2_000;
 
 export function publishResults(deps: PublisherDeps): ResultPublisher {
-  const { hub, clock, pollMs, log, broker } = deps;
+  const { feeds, clock, pollMs, log, broker } = deps;
   const background = createBackground((_name, error) => log.error({ error: messageOf(error) }, "results"));
   const wake = createSignal();
   const stopping = new AbortController();
@@ -68,12 +69,14 @@ export function publishResults(deps: PublisherDeps): ResultPublisher {
     watch(taskId) {
       if (watched.has(taskId)) return;
       if (watched.size >= mostWatched) forgetAll();
-      const forget = hub.onTask(taskId, ({ type }) => {
-        if (type === "ended") watched.get(taskId)?.();
-        if (type === "ended") watched.delete(taskId);
-        if (type === "ended" || type === "changed") wake.set();
-      });
-      watched.set(taskId, forget);
+      const onNews = (): void => {
+        if (feed.ended === undefined) return;
+        watched.get(taskId)?.();
+        watched.delete(taskId);
+        wake.set();
+      };
+      const { feed, close } = feeds.open({ tenant: onlyTenant, taskId }, { interest: "end", onNews });
+      watched.set(taskId, close);
     },
     async stop() {
       forgetAll();
