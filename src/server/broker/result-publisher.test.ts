@@ -4,6 +4,7 @@ import { testDatabases } from "../../../test/support/databases.ts";
 import { until } from "../../../test/support/running-holdfast.ts";
 import { newTask, noProgress, sql } from "../../../test/support/stored-tasks.ts";
 import type { Broker, ResultMessage } from "../../events/broker.ts";
+import { Feeds } from "../../events/feeds.ts";
 import { Hub } from "../../events/hub.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { systemId } from "../../platform/ids.ts";
@@ -48,7 +49,15 @@ for (const { name, open } of await testDatabases()) {
         consume: () => ({ stop: () => Promise.resolve() }),
         close: () => Promise.resolve(),
       };
-      return publishResults({ store, broker, hub: new Hub(), clock: systemClock, log, metrics, pollMs: 10 });
+      return publishResults({
+        store,
+        broker,
+        feeds: new Feeds(new Hub()),
+        clock: systemClock,
+        log,
+        metrics,
+        pollMs: 10,
+      });
     }
 
     test("are published by several processes, each by one of them", async () => {
