@@ -138,7 +138,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const feeds = new Feeds(hub);
   const shared = { ...parts, store, hub, feeds, metrics, tools, agents, pollMs: tuning.pollMs };
   const mostWaiting = config.maxWaiting ?? defaultMaxWaiting;
-  const worker = startWorker({ ...shared, config, options, tuning, settings });
+  const worker = startWorker({ ...shared, database, config, options, tuning, settings });
   const engine = createEngine({ ...shared, worker, backlog: createBacklog({ ...shared, mostWaiting }) });
   const redis = settings.redisUrl === null ? undefined : await openRedis({ url: settings.redisUrl, log: parts.log });
   const runsHere = (taskId: string): boolean => worker?.runs(taskId) === true;
@@ -192,9 +192,10 @@ function assembleParts(settings: Settings, { parts = {} }: HoldfastOptions): Omi
 /** The database that the settings name; not migrated. @throws HoldfastError `database_unreachable`, `data_directory_locked` */
 export async function openDatabase(
   { databaseUrl, dataDir }: Pick<Settings, "databaseUrl" | "dataDir">,
-  { onProgress, log, clock }: { onProgress?: ((message: string) => void) | undefined; log: Logger; clock: Clock },
+  { onProgress, log, clock, random }: Pick<Parts, "log" | "clock" | "random"> & Pick<HoldfastOptions, "onProgress">,
 ): Promise<Database> {
-  if (databaseUrl !== null) return openPostgres({ url: databaseUrl, clock, log: (message) => log.warn(message) });
+  if (databaseUrl !== null)
+    return openPostgres({ url: databaseUrl, clock, random, log: (message) => log.warn(message) });
   return openPglite({ dataDir, ...(onProgress !== undefined && { onProgress }) });
 }
 
@@ -232,7 +233,7 @@ async function openDoor(
   return openBrokerDoor({ ...parts, broker });
 }
 
-interface WorkerParts extends Omit<Parts, "database"> {
+interface WorkerParts extends Parts {
   readonly store: Store;
   readonly hub: Hub;
   readonly metrics: Metrics;
@@ -262,6 +263,7 @@ function startWorker(parts: WorkerParts): Worker | undefined {
   const worker = new Worker({
     ...parts,
     conversations,
+    lock: parts.database.holdLock(),
     openProgram: open,
     settings: {
       ...tuning,

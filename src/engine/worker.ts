@@ -14,6 +14,7 @@ import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
+import type { ProcessLock } from "../store/database.ts";
 import type { Store } from "../store/store.ts";
 import type { ClaimedTask } from "../store/task-row.ts";
 import type { Wishes } from "../store/worker-writes.ts";
@@ -23,6 +24,8 @@ import type { Conversations } from "./conversations.ts";
 import { Inbox } from "./inbox.ts";
 import { takeLease, type Lease } from "./lease.ts";
 import type { OpenProgram } from "./program.ts";
+import { reap } from "./reaper.ts";
+import { logStoreTrouble } from "./store-trouble.ts";
 import { sweep } from "./sweeper.ts";
 import { LeaseLostError, TaskJournal } from "./task-journal.ts";
 import { runTask, TaskCancelled, type RetryPolicy, type RunOutcome } from "./task-run.ts";
@@ -35,6 +38,8 @@ export interface WorkerDeps {
   readonly newId: NewId;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** By which others see that this process died. */
+  readonly lock: ProcessLock;
   readonly openProgram: OpenProgram;
   readonly conversations: Conversations;
   readonly settings: WorkerSettings;
@@ -121,9 +126,10 @@ export class Worker {
       if (hint.type === "interrupt") this.#lookForInterrupts(hint.taskId);
     });
     this.#stopping.signal.addEventListener("abort", stopListening, { once: true });
-    const sweeper = { ...this.#deps, pollMs: settings.pollMs, wake: this.#wake };
+    const housekeeping = { ...this.#deps, pollMs: settings.pollMs, wake: this.#wake };
     this.#background.start("worker", () => this.#work());
-    this.#background.start("sweeper", () => sweep(sweeper, this.#stopping.signal));
+    this.#background.start("sweeper", () => sweep(housekeeping, this.#stopping.signal));
+    this.#background.start("reaper", () => reap(housekeeping, this.#stopping.signal));
   }
 
   /** The number of tasks that run in this process now. */
@@ -173,7 +179,7 @@ export class Worker {
 
   /** Claims nothing more, gives every task back at its next boundary, and abandons what is not there in `drainMs`. */
   async stop(): Promise<void> {
-    const { clock, log, settings, store } = this.#deps;
+    const { clock, hub, lock, log, settings, store } = this.#deps;
     this.#stopping.abort();
     const cancelDrain = clock.timer(settings.drainMs, () => {
       log.warn({ tasks: this.#runs.size }, "not all tasks reached a boundary in time; they are abandoned");
@@ -185,8 +191,11 @@ export class Worker {
     await this.#background.settled();
     // What was being claimed when the stop began.
     await this.#running.settled();
-    if (this.#lease === undefined) return;
-    await store.unregisterWorker(this.#lease.workerId).catch((error: unknown) => this.#broke("the farewell", error));
+    if (this.#lease !== undefined) {
+      await store.unregisterWorker(this.#lease.workerId).catch((error: unknown) => this.#broke("the farewell", error));
+      hub.hint({ type: "work" });
+    }
+    await lock.release();
   }
 
   async #work(): Promise<void> {
@@ -228,7 +237,7 @@ export class Worker {
       if (freed.length > 0) log.warn({ tasks: freed.length }, "gave back tasks that were claimed and did not run");
       this.#reconciledAt = clock.monotonic();
     } catch (error) {
-      log.warn({ error: messageOf(error) }, "the store does not answer; trying again");
+      logStoreTrouble(log, error, "cannot compare what runs here with the store; trying again");
     }
   }
 
@@ -256,7 +265,7 @@ export class Worker {
       return this.#behind;
     } catch (error) {
       this.#behind = true;
-      log.warn({ error: messageOf(error) }, "cannot claim tasks; trying again");
+      logStoreTrouble(log, error, "cannot claim tasks; trying again");
       return false;
     } finally {
       this.#claiming = 0;
@@ -344,7 +353,7 @@ export class Worker {
       await store.release(release);
       hub.hint({ type: "work" });
     } catch (error) {
-      log.warn({ task: release.taskId, error: messageOf(error) }, "cannot give a task back; trying again later");
+      logStoreTrouble(log, error, `cannot give task ${release.taskId} back; trying again later`);
     }
   }
 

@@ -269,6 +269,7 @@ for (const { name, open } of await testDatabases()) {
       const stop = await database.listen("news", listen);
       const notify = (payload: string) => sql("select pg_notify('news', $1)", payload);
       await database.batch([notify("one"), sql("select 1")]);
+      while (heard.length < 2) await new Promise(setImmediate);
       await assert.rejects(database.batch([notify("undone"), sql("select 1 / 0")]));
       await first.promise;
       await stopFirst();

@@ -38,8 +38,31 @@ export interface Database {
    * @returns a function that stops it
    */
   listen(channel: string, onPayload: (payload: string) => void): Promise<() => Promise<void>>;
+  /**
+   * Holds an advisory lock for as long as this process lives, by which others see at once that it died. It is taken in the
+   * background, and taken again whenever it was lost.
+   */
+  holdLock(): ProcessLock;
   /** Waits for what runs, then lets go of everything; every later call is a StoreError `store_closed`. */
   close(): Promise<void>;
+}
+
+export interface ProcessLock {
+  /** Null while it is not held. */
+  readonly held: HeldLock | null;
+  /** Calls the listener whenever `held` has changed. @returns a function that stops it */
+  onChange(listener: () => void): () => void;
+  release(): Promise<void>;
+}
+
+export interface HeldLock {
+  /** Of `pg_advisory_lock`, a bigint; another one whenever it is taken, so that no lost session is in its way. */
+  readonly key: string;
+  /**
+   * From then on (`Clock.monotonic`) a free lock of another process means that it is dead. Before, it may only not be back
+   * yet, after the same outage that this one comes from.
+   */
+  readonly settledAt: number;
 }
 
 export interface Statement {

@@ -111,6 +111,8 @@ function createDatabase(pglite: PGlite, onClosed: () => void): Database {
         return () => (closing === undefined ? stop() : Promise.resolve());
       });
     },
+    // Whoever has the data directory is alone: nobody is there to see it die.
+    holdLock: () => ({ held: null, onChange: () => () => {}, release: () => Promise.resolve() }),
     close: () => (closing ??= close()),
   };
 }

@@ -3,16 +3,11 @@
  * last. What is notified while it is lost is not heard, which the port allows.
  */
 import type { Client } from "pg";
-import type { Clock } from "../platform/clock.ts";
-import { createStandingConnection } from "./standing-connection.ts";
+import { createStandingConnection, cut, type StandingConnectionDeps } from "./standing-connection.ts";
 import { toStoreError } from "./store-error.ts";
 
-export interface ListenerDeps {
-  /** Opens a connection in pipeline mode. */
-  readonly connect: () => Promise<Client>;
-  readonly clock: Clock;
-  readonly log: (message: string) => void;
-}
+/** Its `connect` opens a connection in pipeline mode. */
+export type ListenerDeps = Omit<StandingConnectionDeps, "isWanted">;
 
 export interface PostgresListener {
   /** @throws StoreError if there is no connection now */
@@ -22,16 +17,21 @@ export interface PostgresListener {
 
 type Listener = (payload: string) => void;
 
-export function createPostgresListener({ connect, clock, log }: ListenerDeps): PostgresListener {
+export function createPostgresListener(deps: ListenerDeps): PostgresListener {
   const channels = new Map<string, Set<Listener>>();
-  const connection = createStandingConnection({ connect: open, isWanted: () => channels.size > 0, clock, log });
+  const connection = createStandingConnection({ ...deps, connect: open, isWanted: () => channels.size > 0 });
 
   async function open(): Promise<Client> {
-    const client = await connect();
+    const client = await deps.connect();
     client.on("notification", ({ channel, payload = "" }) => {
       for (const listener of channels.get(channel) ?? []) listener(payload);
     });
-    await Promise.all([...channels.keys()].map((channel) => client.query(`listen "${channel}"`)));
+    try {
+      await Promise.all([...channels.keys()].map((channel) => client.query(`listen "${channel}"`)));
+    } catch (error) {
+      cut(client, "it cannot listen");
+      throw error;
+    }
     return client;
   }
 

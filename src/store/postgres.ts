@@ -3,17 +3,21 @@
  *
  * A query or a batch takes a connection for one round trip. A connection that is lost fails what ran on it with
  * `store_unavailable` and is forgotten; the next query gets a fresh one. Whatever happens there is an answer in bounded
- * time: to connect, or to wait for a free connection, takes at most 5 s; the server cancels a statement after 30 s; and
- * if even that does not arrive, because the network is gone, the connection is cut 5 s later.
+ * time: to connect, or to wait for a free connection, takes at most 5 s; the server cancels a statement after 10 s; and
+ * if even that does not arrive, because the network is gone, the connection is cut 2 s later, and every idle one with it.
  */
 import { callbackify } from "node:util";
 import { type ClientBase, Client, Pool, type PoolClient } from "pg";
 import { assert, HoldfastError } from "../platform/errors.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
+import { type Random, systemRandom } from "../platform/random.ts";
 import type { Database } from "./database.ts";
 import { encodeStatement } from "./encode-parameter.ts";
+import { createOutageLog, type OutageLog } from "./outage-log.ts";
 import { createPostgresBatch } from "./postgres-batch.ts";
 import { createPostgresListener } from "./postgres-listener.ts";
+import { createPostgresLocks } from "./postgres-locks.ts";
+import { cut } from "./standing-connection.ts";
 import { closedError, driverMessage, isUnavailable, toStoreError } from "./store-error.ts";
 
 export interface PostgresOptions {
@@ -21,19 +25,21 @@ export interface PostgresOptions {
   readonly url: string;
   readonly poolSize?: number;
   readonly clock?: Clock;
-  /** Told of connections that were lost and found again. */
+  readonly random?: Random;
+  /** Told when there is trouble with the server, and when it is over. */
   readonly log?: (message: string) => void;
 }
 
 const connectTimeoutMs = 5_000;
-const statementTimeoutMs = 30_000;
-const answerTimeoutMs = statementTimeoutMs + 5_000;
+const statementTimeoutMs = 10_000;
+const answerTimeoutMs = statementTimeoutMs + 2_000;
 const oldestVersion = 15;
 
 /** @throws HoldfastError `database_url_invalid`, `database_unreachable`, `postgres_too_old` */
 export async function openPostgres(options: PostgresOptions): Promise<Database> {
-  const { url, poolSize = 10, clock = systemClock, log = () => {} } = options;
+  const { url, poolSize = 10, clock = systemClock, random = systemRandom, log = () => {} } = options;
   const where = describeServer(url);
+  const outage = createOutageLog({ where, clock, log });
   const connection = {
     connectionString: url,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -49,7 +55,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
   });
   // Without a listener of its own, the loss of a connection in use would end the process; what ran on it is told anyway.
   pool.on("connect", (client) => client.on("error", () => {}));
-  pool.on("error", (error) => log(`A connection to PostgreSQL at ${where} was lost: ${error.message}`));
+  pool.on("error", (error) => outage.failed(error));
   try {
     await checkVersion(pool, where);
   } catch (error) {
@@ -57,12 +63,14 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     throw error;
   }
   const connect = async (): Promise<Client> => {
-    const client = new Client({ ...connection, pipeline: true });
-    client.on("error", (error) => log(`The connection that listens at ${where} was lost: ${error.message}`));
+    const client = new Client({ ...connection, pipeline: true, query_timeout: connectTimeoutMs });
+    client.on("error", (error) => outage.failed(error));
     await client.connect();
     return client;
   };
-  return createDatabase({ pool, clock, listener: createPostgresListener({ connect, clock, log }) });
+  const standing = { connect, clock, random, outage };
+  const [listener, locks] = [createPostgresListener(standing), createPostgresLocks(standing)];
+  return createDatabase({ pool, clock, outage, listener, locks });
 }
 
 /** Host, port and database, never the password. */
@@ -118,11 +126,16 @@ export function assertVersion(version: number, where: string): void {
 interface ServerDeps {
   readonly pool: Pool;
   readonly clock: Clock;
+  readonly outage: OutageLog;
   readonly listener: ReturnType<typeof createPostgresListener>;
+  readonly locks: ReturnType<typeof createPostgresLocks>;
 }
 
-function createDatabase({ pool, clock, listener }: ServerDeps): Database {
+function createDatabase({ pool, clock, outage, listener, locks }: ServerDeps): Database {
   const preparedByClient = new WeakMap<PoolClient, Map<string, string>>();
+  const clients = new Set<PoolClient>();
+  const lent = new Set<PoolClient>();
+  pool.on("connect", (client) => clients.add(client)).on("remove", (client) => clients.delete(client));
   let closing: Promise<void> | undefined;
 
   /** Lends a connection; one that failed is not given back. */
@@ -132,21 +145,37 @@ function createDatabase({ pool, clock, listener }: ServerDeps): Database {
     try {
       client = await pool.connect();
     } catch (error) {
-      throw toStoreError(error);
+      throw noted(error);
     }
-    const stopTimer = timeoutMs === Infinity ? () => {} : clock.timer(timeoutMs, () => cut(client));
+    const stopTimer = timeoutMs === Infinity ? () => {} : clock.timer(timeoutMs, () => cutAll(client));
     let lost = false;
+    lent.add(client);
     try {
-      return await use(client);
+      const result = await use(client);
+      outage.answered();
+      return result;
     } catch (thrown) {
-      const error = toStoreError(thrown);
+      const error = noted(thrown);
       // A statement that the server cancelled leaves a good connection; to replace it as well does no harm.
       lost = isUnavailable(error);
       throw error;
     } finally {
       stopTimer();
+      lent.delete(client);
       client.release(lost);
     }
+  }
+
+  function noted(thrown: unknown): HoldfastError {
+    const error = toStoreError(thrown);
+    if (isUnavailable(error)) outage.failed(error.cause ?? error);
+    return error;
+  }
+
+  /** A server that answers not even with an error is gone, or the way to it: idle connections would be found to be as dead. */
+  function cutAll(client: PoolClient): void {
+    cut(client, `no answer from PostgreSQL within ${answerTimeoutMs} ms`);
+    for (const other of clients) if (!lent.has(other)) cut(other, "no answer on another connection");
   }
 
   async function batch(statements: Parameters<Database["batch"]>[0]): Promise<Record<string, unknown>[][]> {
@@ -160,7 +189,7 @@ function createDatabase({ pool, clock, listener }: ServerDeps): Database {
   }
 
   async function close(): Promise<void> {
-    await listener.close();
+    await Promise.all([listener.close(), locks.close()]);
     await pool.end();
   }
 
@@ -177,11 +206,10 @@ function createDatabase({ pool, clock, listener }: ServerDeps): Database {
       if (closing !== undefined) throw closedError();
       return listener.listen(channel, onPayload);
     },
+    holdLock: () => {
+      if (closing !== undefined) throw closedError();
+      return locks.hold();
+    },
     close: () => (closing ??= close()),
   };
-}
-
-function cut(client: PoolClient): void {
-  const error = new Error(`no answer from PostgreSQL within ${answerTimeoutMs} ms`);
-  client.connection.stream.destroy(Object.assign(error, { code: "ETIMEDOUT" }));
 }

@@ -1,22 +1,31 @@
 /**
  * One connection to a server that is wanted for as long as somebody has a use for it: when it is lost it is opened again,
- * with growing pauses between the attempts.
+ * at once and then with growing pauses between the attempts.
+ *
+ * Nothing may run on it for hours, so it is asked for a sign of life from time to time: that is how one is noticed whose
+ * other end is gone without a word, or has become a standby.
  */
 import type { Client } from "pg";
+import { createBackoff } from "../platform/backoff.ts";
+import { createBackground } from "../platform/background.ts";
 import type { Clock } from "../platform/clock.ts";
-import { toStoreError } from "./store-error.ts";
+import type { Random } from "../platform/random.ts";
+import type { OutageLog } from "./outage-log.ts";
 
 export interface StandingConnectionDeps {
   /** Opens a connection and makes it ready for use. */
   readonly connect: () => Promise<Client>;
   readonly isWanted: () => boolean;
   readonly clock: Clock;
-  readonly log: (message: string) => void;
+  readonly random: Random;
+  readonly outage: OutageLog;
 }
 
 export interface StandingConnection {
   /** The connection, opened if there is none. */
   current(): Promise<Client>;
+  /** Opens it in the background, now or as soon as it can be. */
+  open(): void;
   /** The connection if there is one or one is being opened, which is then no longer the current one. */
   take(): Promise<Client> | undefined;
   /** Ends it for good. */
@@ -24,20 +33,25 @@ export interface StandingConnection {
 }
 
 const shortestPauseMs = 100;
-const longestPauseMs = 10_000;
+const longestPauseMs = 2_000;
+const askEveryMs = 5_000;
+const answerWithinMs = 5_000;
 
 export function createStandingConnection(deps: StandingConnectionDeps): StandingConnection {
-  const { connect, isWanted, clock, log } = deps;
+  const { connect, isWanted, clock, random, outage } = deps;
   const closed = new AbortController();
+  const background = createBackground((_name, error) => outage.failed(error));
   let opening: Promise<Client> | undefined;
-  let reconnecting: Promise<void> | undefined;
+  let isReopening = false;
 
   function current(): Promise<Client> {
     if (opening !== undefined) return opening;
     const attempt: Promise<Client> = connect().then((client) => {
+      const stopAsking = askForSigns(client);
       client.on("end", () => {
+        stopAsking();
         forget(attempt);
-        if (isWanted()) reconnecting ??= reconnect();
+        open();
       });
       return client;
     });
@@ -50,27 +64,49 @@ export function createStandingConnection(deps: StandingConnectionDeps): Standing
     if (opening === attempt) opening = undefined;
   }
 
-  /** Tries until there is a connection, or it is not wanted any more; never rejects. */
-  async function reconnect(): Promise<void> {
-    for (let pauseMs = shortestPauseMs; isWanted(); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-      if (!(await slept(pauseMs))) break;
+  function open(): void {
+    if (isReopening || closed.signal.aborted || !isWanted()) return;
+    isReopening = true;
+    background.start("a standing connection", async () => {
       try {
-        await current();
-        log("Connected again.");
-        break;
-      } catch (error) {
-        log(toStoreError(error).message);
+        await reopen();
+      } finally {
+        isReopening = false;
       }
-    }
-    reconnecting = undefined;
+    });
   }
 
-  /** False: it was closed meanwhile. */
-  function slept(pauseMs: number): Promise<boolean> {
-    return clock.sleep(pauseMs, closed.signal).then(
-      () => true,
-      () => false,
-    );
+  /** Tries until there is a connection, or it is not wanted any more. */
+  async function reopen(): Promise<void> {
+    const backoff = createBackoff(random, { firstMs: shortestPauseMs, mostMs: longestPauseMs });
+    while (isWanted()) {
+      try {
+        await current();
+        outage.answered();
+        return;
+      } catch (error) {
+        outage.failed(error);
+      }
+      await clock.sleep(backoff.nextMs(), closed.signal).catch(() => undefined);
+      if (closed.signal.aborted) return;
+    }
+  }
+
+  /** @returns a function that ends it */
+  function askForSigns(client: Client): () => void {
+    let stopTimer: () => void;
+    const askLater = (): void => {
+      stopTimer = clock.timer(askEveryMs, () => background.start("a sign of life", ask));
+    };
+    const ask = async (): Promise<void> => {
+      stopTimer = clock.timer(answerWithinMs, () => cut(client, `no sign of life within ${answerWithinMs} ms`));
+      const { rows } = await client.query<{ standby: boolean }>("select pg_is_in_recovery() as standby");
+      stopTimer();
+      if (rows[0]?.standby) cut(client, "the server has become a standby");
+      else askLater();
+    };
+    askLater();
+    return () => stopTimer();
   }
 
   function take(): Promise<Client> | undefined {
@@ -83,8 +119,13 @@ export function createStandingConnection(deps: StandingConnectionDeps): Standing
     closed.abort();
     const client = await take()?.catch(() => undefined);
     await client?.end();
-    await reconnecting;
+    await background.settled();
   }
 
-  return { current, take, close };
+  return { current, open, take, close };
+}
+
+/** Drops a connection without waiting for the other end, which may be gone. */
+export function cut(client: Pick<Client, "connection">, reason: string): void {
+  client.connection.stream.destroy(Object.assign(new Error(reason), { code: "ETIMEDOUT" }));
 }

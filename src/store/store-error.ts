@@ -141,6 +141,7 @@ const connectionCodes = new Set([
 const connectionMessages = [
   "connection terminated",
   "timeout expired",
+  "query read timeout",
   "timeout exceeded when trying to connect",
   "client has encountered a connection error",
   "client was closed",

@@ -232,6 +232,22 @@ for (const { name, open } of await testDatabases()) {
       );
     });
 
+    test("the tasks of a process whose lock is free are pending again when it is said to be dead, and not before", async () => {
+      const [dead, alive] = [await desk.held(), await desk.held()];
+      const lock = database.holdLock();
+      await store.heartbeat({ id: dead.worker, leaseMs: 60_000, lockKey: "-7" });
+      if (lock.held === null && database.kind === "server") {
+        await new Promise<void>((resolve) => lock.onChange(resolve));
+      }
+      await store.heartbeat({ id: alive.worker, leaseMs: 60_000, lockKey: lock.held?.key ?? null });
+      const { expired, freeLocks } = await store.deaths();
+      assert.deepEqual([expired, freeLocks], [0, ["-7"]], "the other is held, or there is none to look for");
+      assert.deepEqual(await store.reap(), []);
+      assert.deepEqual(await store.reap(["-7", ...(lock.held === null ? [] : [lock.held.key])]), [{ id: dead.id }]);
+      assert.equal((await desk.row(alive)).status, "running");
+      await lock.release();
+    });
+
     test("each task of the dead is taken over once, however many look for them", async () => {
       const tasks = await Promise.all(Array.from({ length: 30 }, () => desk.submit()));
       const workers = [await desk.worker(), await desk.worker(), await desk.worker()];

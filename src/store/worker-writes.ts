@@ -24,12 +24,15 @@ import { savePartialsStatement, type PartialText } from "./queries/journal.ts";
 import { parkStatement, type Park } from "./queries/park.ts";
 import { submitStatement, tasksByKeyStatement, type StoredTask, type Submit } from "./queries/submit.ts";
 import {
+  deathsStatement,
   heartbeatStatement,
   reapAllStatements,
   reapStatements,
   reconcileStatement,
   registerWorkerStatement,
   unregisterWorkerStatements,
+  type Deaths,
+  type WorkerLease,
 } from "./queries/workers.ts";
 import { StoreError } from "./store-error.ts";
 import type { ClaimedTask, NewTask } from "./task-row.ts";
@@ -115,15 +118,18 @@ export function createWorkerWrites(database: Database) {
     },
     savePartials: (partials: readonly PartialText[]) => database.query(savePartialsStatement(partials)),
 
-    registerWorker: (worker: { id: string; leaseMs: number; info: JsonObject }) =>
-      database.query(registerWorkerStatement(worker)),
+    registerWorker: (worker: WorkerLease & { info: JsonObject }) => database.query(registerWorkerStatement(worker)),
     /** Undefined: the lease is lost. */
-    heartbeat: async (worker: { id: string; leaseMs: number }) =>
+    heartbeat: async (worker: WorkerLease) =>
       (await database.query<Wishes>(heartbeatStatement(worker)))[0],
     unregisterWorker: (id: string) => database.batch(unregisterWorkerStatements(id)),
     reconcile: (worker: { id: string; running: readonly string[] }) =>
       database.query<{ id: string }>(reconcileStatement(worker)),
-    reap: () => database.batch(reapStatements()).then(([, freed = []]) => freed),
+    deaths: async (): Promise<Deaths> =>
+      (await database.query<Deaths>(deathsStatement()))[0] ?? { workers: 0, expired: 0, freeLocks: [] },
+    /** @param freeLocks of processes that are dead, as `deaths` told before */
+    reap: (freeLocks: readonly string[] = []) =>
+      database.batch(reapStatements(freeLocks)).then(([, freed = []]) => freed),
     reapAll: () => database.batch(reapAllStatements()).then(([, freed = []]) => freed),
   };
 }

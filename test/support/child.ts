@@ -17,8 +17,12 @@ export interface Child {
 
 /** Runs a script of test/support/children, named without its ending. */
 export function startChild(script: string, ...args: string[]): Child {
-  const path = fileURLToPath(new URL(`./children/${script}.ts`, import.meta.url));
-  const child = spawn(process.execPath, [path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  return startScript(fileURLToPath(new URL(`./children/${script}.ts`, import.meta.url)), ...args);
+}
+
+/** Runs a script, with Node's flags of this process. */
+export function startScript(path: string, ...args: string[]): Child {
+  const child = spawn(process.execPath, [...process.execArgv, path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   let errors = "";
   child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));

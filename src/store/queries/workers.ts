@@ -3,13 +3,20 @@ import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
 import type { JsonObject } from "../../agent/json.ts";
 
-export function registerWorkerStatement(worker: { id: string; leaseMs: number; info: JsonObject }): Statement {
+export interface WorkerLease {
+  readonly id: string;
+  readonly leaseMs: number;
+  /** Of the lock that its process holds now, whose end is the end of the process; without one only the lease tells. */
+  readonly lockKey?: string | null;
+}
+
+export function registerWorkerStatement(worker: WorkerLease & { info: JsonObject }): Statement {
   return {
     // Asked for again when the answer was lost.
-    text: `insert into worker (id, info, expires_at)
-           values ($1, $3::jsonb, holdfast_now() + $2::float8 * interval '1 millisecond')
-           on conflict (id) do update set expires_at = excluded.expires_at`,
-    values: [worker.id, worker.leaseMs, encodeJson(worker.info)],
+    text: `insert into worker (id, info, expires_at, lock_key)
+           values ($1, $3::jsonb, holdfast_now() + $2::float8 * interval '1 millisecond', $4::bigint)
+           on conflict (id) do update set expires_at = excluded.expires_at, lock_key = excluded.lock_key`,
+    values: [worker.id, worker.leaseMs, encodeJson(worker.info), worker.lockKey ?? null],
   };
 }
 
@@ -17,10 +24,11 @@ export function registerWorkerStatement(worker: { id: string; leaseMs: number; i
  * Extends the lease of a worker that still has it; no row: it is lost, and so are its tasks. The row carries the tasks of
  * this worker that somebody wants cancelled, and the messages to them that interrupt, in case the word of it was lost.
  */
-export function heartbeatStatement(worker: { id: string; leaseMs: number }): Statement {
+export function heartbeatStatement(worker: WorkerLease): Statement {
   return {
     name: "heartbeat",
-    text: `update worker w set expires_at = holdfast_now() + $2::float8 * interval '1 millisecond'
+    text: `update worker w
+           set expires_at = holdfast_now() + $2::float8 * interval '1 millisecond', lock_key = $3::bigint
            where w.id = $1 and w.expires_at > holdfast_now()
            returning coalesce((
              select jsonb_agg(jsonb_build_object('id', t.id, 'by', t.cancel_requested_by)) from task t
@@ -30,7 +38,7 @@ export function heartbeatStatement(worker: { id: string; leaseMs: number }): Sta
              from task t join inbox m on m.task_id = t.id
              where t.lease_owner = w.id and t.status = 'running' and t.unheard > 0 and m.interrupts and not m.heard),
              '[]') as interrupts`,
-    values: [worker.id, worker.leaseMs],
+    values: [worker.id, worker.leaseMs, worker.lockKey ?? null],
   };
 }
 
@@ -43,9 +51,41 @@ export function reconcileStatement({ id, running }: { id: string; running: reado
   };
 }
 
-/** Takes every lease that has run out: the tasks of dead workers are pending again. The last statement's rows are their ids. */
-export function reapStatements(): Statement[] {
-  return takeOverStatements({ text: "expires_at <= holdfast_now() for update skip locked", values: [] });
+/** What {@link deathsStatement} tells. */
+export interface Deaths {
+  /** Workers that are registered, dead or alive. */
+  readonly workers: number;
+  /** Leases that have run out. */
+  readonly expired: number;
+  /** Keys of locks that nobody holds: of processes that are dead, or that have lost their connection a moment ago. */
+  readonly freeLocks: readonly string[];
+}
+
+/**
+ * Looks for workers that seem to be dead. To try a lock and let it go is cheaper than to read pg_locks, which stops every
+ * locker of the server for a moment; it is tried in shared mode, so that processes that look at the same time do not take
+ * each other for the owner.
+ */
+export function deathsStatement(): Statement {
+  return {
+    name: "deaths",
+    text: `select count(*)::int as workers, count(*) filter (where expires_at <= holdfast_now())::int as expired,
+             coalesce(array_agg(lock_key::text) filter (where pg_try_advisory_xact_lock_shared(lock_key)), '{}') as "freeLocks"
+           from worker`,
+    values: [],
+  };
+}
+
+/**
+ * Takes every lease that has run out, and those of processes whose lock is one of these and free: the tasks of dead workers
+ * are pending again. The last statement's rows are their ids.
+ */
+export function reapStatements(freeLocks: readonly string[]): Statement[] {
+  return takeOverStatements({
+    text: `expires_at <= holdfast_now() or lock_key = any($1::bigint[]) and pg_try_advisory_xact_lock_shared(lock_key)
+           for update skip locked`,
+    values: [freeLocks],
+  });
 }
 
 /** A worker leaves: whatever it still holds goes back. */
