@@ -148,7 +148,7 @@ for (const { name, open } of await testDatabases()) {
     test("that loses its lease leaves its tasks, takes a new lease and resumes them under the next epoch", async () => {
       const script: Start["script"] = (request, turn) =>
         turn === 2 ? { gate: never } : callScript(threeTurns, request, turn);
-      const options = { tuning: { leaseMs: 100 } };
+      const options = { tuning: { leaseMs: 1_000 } };
       const holdfast = await startHoldfast(shared, { script, tools, agent: agent("loses"), options });
       const task = await holdfast.submit({ prompt: "Work" });
       await until(() => holdfast.gateway.requests.length === 2);

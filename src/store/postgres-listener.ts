@@ -3,7 +3,8 @@
  * last. What is notified while it is lost is not heard, which the port allows.
  */
 import type { Client } from "pg";
-import { createStandingConnection, cut, type StandingConnectionDeps } from "./standing-connection.ts";
+import { cut } from "./signs-of-life.ts";
+import { createStandingConnection, type StandingConnectionDeps } from "./standing-connection.ts";
 import { toStoreError } from "./store-error.ts";
 
 /** Its `connect` opens a connection in pipeline mode. */

@@ -4,7 +4,8 @@
  */
 import type { Client } from "pg";
 import type { HeldLock, ProcessLock } from "./database.ts";
-import { createStandingConnection, cut, type StandingConnectionDeps } from "./standing-connection.ts";
+import { cut } from "./signs-of-life.ts";
+import { createStandingConnection, type StandingConnectionDeps } from "./standing-connection.ts";
 
 /** Its `connect` opens a connection. */
 export type LocksDeps = Omit<StandingConnectionDeps, "isWanted">;

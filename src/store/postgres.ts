@@ -17,7 +17,7 @@ import { createOutageLog, type OutageLog } from "./outage-log.ts";
 import { createPostgresBatch } from "./postgres-batch.ts";
 import { createPostgresListener } from "./postgres-listener.ts";
 import { createPostgresLocks } from "./postgres-locks.ts";
-import { cut } from "./standing-connection.ts";
+import { cut } from "./signs-of-life.ts";
 import { closedError, driverMessage, isUnavailable, toStoreError } from "./store-error.ts";
 
 export interface PostgresOptions {
@@ -56,6 +56,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
   // Without a listener of its own, the loss of a connection in use would end the process; what ran on it is told anyway.
   pool.on("connect", (client) => client.on("error", () => {}));
   pool.on("error", (error) => outage.failed(error));
+  const lendFromPool = createLending({ pool, clock, outage });
   try {
     await checkVersion(pool, where);
   } catch (error) {
@@ -70,7 +71,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
   };
   const standing = { connect, clock, random, outage };
   const [listener, locks] = [createPostgresListener(standing), createPostgresLocks(standing)];
-  return createDatabase({ pool, clock, outage, listener, locks });
+  return createDatabase({ pool, lendFromPool, listener, locks });
 }
 
 /** Host, port and database, never the password. */
@@ -125,22 +126,20 @@ export function assertVersion(version: number, where: string): void {
 
 interface ServerDeps {
   readonly pool: Pool;
-  readonly clock: Clock;
-  readonly outage: OutageLog;
+  readonly lendFromPool: Lend;
   readonly listener: ReturnType<typeof createPostgresListener>;
   readonly locks: ReturnType<typeof createPostgresLocks>;
 }
 
-function createDatabase({ pool, clock, outage, listener, locks }: ServerDeps): Database {
-  const preparedByClient = new WeakMap<PoolClient, Map<string, string>>();
+type Lend = <T>(timeoutMs: number, use: (client: PoolClient) => Promise<T>) => Promise<T>;
+
+/** Lends connections of the pool for one use each; one that failed is not given back. */
+function createLending({ pool, clock, outage }: { pool: Pool; clock: Clock; outage: OutageLog }): Lend {
   const clients = new Set<PoolClient>();
   const lent = new Set<PoolClient>();
   pool.on("connect", (client) => clients.add(client)).on("remove", (client) => clients.delete(client));
-  let closing: Promise<void> | undefined;
 
-  /** Lends a connection; one that failed is not given back. */
   async function lend<T>(timeoutMs: number, use: (client: PoolClient) => Promise<T>): Promise<T> {
-    if (closing !== undefined) throw closedError();
     let client: PoolClient;
     try {
       client = await pool.connect();
@@ -177,6 +176,16 @@ function createDatabase({ pool, clock, outage, listener, locks }: ServerDeps): D
     cut(client, `no answer from PostgreSQL within ${answerTimeoutMs} ms`);
     for (const other of clients) if (!lent.has(other)) cut(other, "no answer on another connection");
   }
+
+  return lend;
+}
+
+function createDatabase({ pool, lendFromPool, listener, locks }: ServerDeps): Database {
+  const preparedByClient = new WeakMap<PoolClient, Map<string, string>>();
+  let closing: Promise<void> | undefined;
+
+  const lend: Lend = (timeoutMs, use) =>
+    closing === undefined ? lendFromPool(timeoutMs, use) : Promise.reject(closedError());
 
   async function batch(statements: Parameters<Database["batch"]>[0]): Promise<Record<string, unknown>[][]> {
     if (statements.length === 0) return [];

@@ -11,6 +11,7 @@ import { createBackground } from "../platform/background.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import type { OutageLog } from "./outage-log.ts";
+import { askForSigns } from "./signs-of-life.ts";
 
 export interface StandingConnectionDeps {
   /** Opens a connection and makes it ready for use. */
@@ -34,8 +35,6 @@ export interface StandingConnection {
 
 const shortestPauseMs = 100;
 const longestPauseMs = 2_000;
-const askEveryMs = 5_000;
-const answerWithinMs = 5_000;
 
 export function createStandingConnection(deps: StandingConnectionDeps): StandingConnection {
   const { connect, isWanted, clock, random, outage } = deps;
@@ -47,7 +46,7 @@ export function createStandingConnection(deps: StandingConnectionDeps): Standing
   function current(): Promise<Client> {
     if (opening !== undefined) return opening;
     const attempt: Promise<Client> = connect().then((client) => {
-      const stopAsking = askForSigns(client);
+      const stopAsking = askForSigns(client, { clock, background });
       client.on("end", () => {
         stopAsking();
         forget(attempt);
@@ -92,23 +91,6 @@ export function createStandingConnection(deps: StandingConnectionDeps): Standing
     }
   }
 
-  /** @returns a function that ends it */
-  function askForSigns(client: Client): () => void {
-    let stopTimer: () => void;
-    const askLater = (): void => {
-      stopTimer = clock.timer(askEveryMs, () => background.start("a sign of life", ask));
-    };
-    const ask = async (): Promise<void> => {
-      stopTimer = clock.timer(answerWithinMs, () => cut(client, `no sign of life within ${answerWithinMs} ms`));
-      const { rows } = await client.query<{ standby: boolean }>("select pg_is_in_recovery() as standby");
-      stopTimer();
-      if (rows[0]?.standby) cut(client, "the server has become a standby");
-      else askLater();
-    };
-    askLater();
-    return () => stopTimer();
-  }
-
   function take(): Promise<Client> | undefined {
     const taken = opening;
     opening = undefined;
@@ -123,9 +105,4 @@ export function createStandingConnection(deps: StandingConnectionDeps): Standing
   }
 
   return { current, open, take, close };
-}
-
-/** Drops a connection without waiting for the other end, which may be gone. */
-export function cut(client: Pick<Client, "connection">, reason: string): void {
-  client.connection.stream.destroy(Object.assign(new Error(reason), { code: "ETIMEDOUT" }));
 }

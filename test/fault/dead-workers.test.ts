@@ -73,13 +73,13 @@ function ifAllLocked<Row extends { key: string | null }>(rows: Row[]): Row[] | f
 }
 
 /** From the kill to the first entry that another process writes for a task that the dead one held. */
-async function resumeTime({ database, heldBy }: Couriers, victim: Courier): Promise<number> {
+async function resumeTime(couriers: Couriers, victim: Courier): Promise<number> {
   let held: HeldTask[] = [];
   while (held.length === 0) {
-    await until(async () => (await heldBy(victim)).length > 2);
+    await until(async () => (await couriers.heldBy(victim)).length > 2);
     // Frozen first, so that it surely dies at work and nothing changes while we look.
     victim.signal("SIGSTOP");
-    held = await heldBy(victim);
+    held = await couriers.heldBy(victim);
     if (held.length === 0) victim.signal("SIGCONT");
   }
   const killedAt = Date.now();
@@ -90,6 +90,6 @@ async function resumeTime({ database, heldBy }: Couriers, victim: Courier): Prom
     held.map(({ id }) => id),
     held.map(({ epoch }) => epoch),
   );
-  const at = await until(async () => (await database.query<{ at: number | null }>(next))[0]?.at ?? false);
+  const at = await until(async () => (await couriers.database.query<{ at: number | null }>(next))[0]?.at ?? false);
   return at - killedAt;
 }
