@@ -1,6 +1,7 @@
 /** `holdfast prune`: deletes what is past its retention, now and not when a process comes to it. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { Pruned } from "../engine/retention.ts";
+import { systemRandom } from "../platform/random.ts";
 import { verb, type Context } from "./context.ts";
 import { describeDatabase, hostSettings } from "./host-settings.ts";
 import { count, parseDays } from "./quantities.ts";
@@ -64,7 +65,7 @@ async function pruneDatabase(
     ]);
   const log = createLogger({ level: settings.logLevel, format: settings.logFormat });
   const metrics = createMetrics();
-  const database = await openDatabase(settings, { clock, log });
+  const database = await openDatabase(settings, { clock, random: systemRandom, log });
   try {
     await migrate(database);
     const { signal } = new AbortController();

@@ -120,8 +120,7 @@ export function createWorkerWrites(database: Database) {
 
     registerWorker: (worker: WorkerLease & { info: JsonObject }) => database.query(registerWorkerStatement(worker)),
     /** Undefined: the lease is lost. */
-    heartbeat: async (worker: WorkerLease) =>
-      (await database.query<Wishes>(heartbeatStatement(worker)))[0],
+    heartbeat: async (worker: WorkerLease) => (await database.query<Wishes>(heartbeatStatement(worker)))[0],
     unregisterWorker: (id: string) => database.batch(unregisterWorkerStatements(id)),
     reconcile: (worker: { id: string; running: readonly string[] }) =>
       database.query<{ id: string }>(reconcileStatement(worker)),
