@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { APICallError, type LanguageModelV4, type LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import { HoldfastError } from "../platform/errors.ts";
 import { createVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
@@ -88,6 +88,7 @@ function start(behaviours: Record<string, Behaviour[]>, options: Partial<ModelGa
     tools: [],
     maxOutputTokens: 100,
     signal: stop.signal,
+    interruption: options.interruption,
     onDelta: (delta) => deltas.push(delta),
   });
   const error = reply.then(
@@ -313,4 +314,51 @@ test("the provider is told of an abort, so that it closes its connection", async
   run.stop.abort(new Error("cancelled"));
   await run.error;
   assert.equal(heard?.aborted, true);
+});
+
+describe("A call that is interrupted", () => {
+  test("answers at once what was said by then, with the model and an estimate of the usage, and not a delta comes after", async () => {
+    const stop = new AbortController();
+    const run: Run = start(
+      { "openai/gpt-4o": [drips(() => run.clock, { everyMs: 100, count: 1_000 })] },
+      { interruption: stop.signal },
+    );
+    await run.clock.advance(250);
+    stop.abort(new Error("interrupted"));
+    const { parts, finish: end, model, usage, costMicros, attempts } = await run.reply;
+    assert.deepEqual(parts, [{ type: "text", text: ".." }]);
+    assert.deepEqual({ end, model, attempts }, { end: "interrupted", model: "openai/gpt-4o", attempts: [] });
+    assert.ok(usage.estimated && usage.input > 0 && usage.output > 0);
+    assert.ok(costMicros !== null && costMicros > 0, "what was said is paid for");
+    await run.clock.advance(1_000);
+    assert.equal(run.deltas.length, 2);
+  });
+
+  test("during a backoff answers nothing, keeps the failed attempts, and void text of an attempt that broke is not in it", async () => {
+    const stop = new AbortController();
+    const run = start({ "a/x": [breaks("Hel"), fails(500)] }, { interruption: stop.signal });
+    await run.clock.advance(400);
+    stop.abort(new Error("interrupted"));
+    const reply = await run.reply;
+    assert.deepEqual([reply.parts, reply.finish, run.clock.pending], [[], "interrupted", 0]);
+    assert.deepEqual(codes(reply), ["a/x model_stream_broken", "a/x model_unavailable"]);
+  });
+
+  test("before it began costs nothing", async () => {
+    const early = new AbortController();
+    early.abort(new Error("interrupted"));
+    const run = start({ "a/x": [says("Hi")] }, { interruption: early.signal });
+    const { usage, costMicros } = await run.reply;
+    assert.deepEqual([usage.input, usage.output, costMicros, run.calls], [0, 0, 0, []]);
+  });
+
+  test("and cancelled is cancelled", async () => {
+    const stop = new AbortController();
+    const run = start({ "a/x": [silent] }, { interruption: stop.signal });
+    await run.clock.advance(0);
+    const reason = new Error("cancelled");
+    run.stop.abort(reason);
+    stop.abort(new Error("interrupted"));
+    assert.equal(await run.error, reason);
+  });
 });
