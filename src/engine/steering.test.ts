@@ -14,9 +14,10 @@ import {
   type Running,
   type Start,
 } from "../../test/support/running-holdfast.ts";
-import { sql } from "../../test/support/stored-tasks.ts";
+import { newTask, sql } from "../../test/support/stored-tasks.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
+import type { AtWork } from "../store/queries/inbox.ts";
 import type { ScriptedTurn } from "../testing/scripted-model.ts";
 import type { WhileBusy } from "./task-request.ts";
 
@@ -31,7 +32,10 @@ for (const { name, open } of await testDatabases()) {
     after(() => database.close());
 
     async function start(t: TestContext, options: Start): Promise<Running> {
-      const holdfast = await startHoldfast(database, { ...options, options: { tuning: { drainMs: 1_000 } } });
+      const holdfast = await startHoldfast(database, {
+        ...options,
+        options: { ...options.options, tuning: { drainMs: 1_000, ...options.options?.tuning } },
+      });
       t.after(() => holdfast.stop());
       return holdfast;
     }
@@ -184,6 +188,34 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual(shownTo(holdfast, 2), shown);
       const [cut] = await journalOf(holdfast, task.id);
       assert.equal(cut?.kind === "model" && cut.finish, "interrupted");
+    });
+
+    test("an interrupt is told to the process by the next heartbeat, if the word of it was lost", async (t) => {
+      const script: ScriptedTurn[] = [{ first: "Once", gate: new Promise(() => {}) }, { text: "Very well." }];
+      const holdfast = await start(t, { script, options: { tuning: { leaseMs: 200 } } });
+      const sessionId = systemId();
+      const task = await holdfast.submit({ prompt: "A story.", sessionId });
+      await until(() => holdfast.gateway.requests.length === 1);
+      const message = newTask({ tenant, sessionId, agent: holdfast.agent });
+      const { leftFor } = (await holdfast.store.deliver({ task: message, worker: null, interrupts: true })) as {
+        leftFor?: AtWork;
+      };
+      assert.equal(leftFor?.taskId, task.id);
+      assert.equal((await task.result()).output, "Very well.");
+    });
+
+    const skip = name === "PGlite" && "an embedded database has one process";
+    test("an interrupt reaches a worker in another process", { skip }, async (t) => {
+      const script: ScriptedTurn[] = [{ first: "Once", gate: new Promise(() => {}) }, { text: "Very well." }];
+      const worker = await start(t, { script });
+      const api = await start(t, { script: [], agent: { name: worker.agent }, options: { roles: ["api"] } });
+      const sessionId = systemId();
+      const task = await api.submit({ prompt: "A story.", sessionId });
+      await until(() => worker.gateway.requests.length === 1);
+      const message = await api.submit({ prompt: "A poem.", sessionId, whileBusy: "interrupt" });
+      assert.equal(message.id, task.id);
+      assert.equal((await message.result()).output, "Very well.");
+      assert.deepEqual(await kindsOf(api, task.id), ["model", "message", "model", "end"]);
     });
 
     test("an interrupt lets tools run to their end", async (t) => {
