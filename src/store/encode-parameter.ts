@@ -25,9 +25,11 @@ function encodeParameter(value: unknown, index: number): WireValue {
   throw unsupported(value, index);
 }
 
+const special = /["\\]/;
+
 function encodeElement(element: unknown, index: number): string {
   if (element === null || element === undefined) return "null";
-  if (typeof element === "string") return `"${element.replaceAll(/["\\]/g, "\\$&")}"`;
+  if (typeof element === "string") return `"${special.test(element) ? element.replaceAll(/["\\]/g, "\\$&") : element}"`;
   if (typeof element === "number" || typeof element === "boolean" || typeof element === "bigint")
     return String(element);
   throw unsupported(element, index);

@@ -31,16 +31,22 @@ export interface PgliteOptions {
 /** @throws HoldfastError `data_directory_locked`, `data_directory_unusable` */
 export async function openPglite(options: PgliteOptions): Promise<Database> {
   const loaded = options.snapshot === undefined ? {} : { loadDataDir: options.snapshot };
-  if (options.dataDir === "memory") return createDatabase(await PGlite.create(loaded), () => {});
+  if (options.dataDir === "memory") return createDatabase(await prepared(await PGlite.create(loaded)), () => {});
   const directory = resolve(options.dataDir);
   makeDirectory(directory);
   const lock = lockDataDirectory(directory);
   try {
-    return createDatabase(await openCluster(directory, options), () => lock.release());
+    return createDatabase(await prepared(await openCluster(directory, options)), () => lock.release());
   } catch (error) {
     lock.release();
     throw unusable(directory, error);
   }
+}
+
+/** As on a server: no plan is made for tables as small as they begin. */
+async function prepared(pglite: PGlite): Promise<PGlite> {
+  await pglite.exec("set enable_seqscan = off; set jit = off;");
+  return pglite;
 }
 
 async function openCluster(directory: string, { onProgress, snapshot }: PgliteOptions): Promise<PGlite> {

@@ -41,13 +41,14 @@ export function entryArrays(appends: readonly Append[]): [string[], number[], nu
   const [taskIds, epochs, seqs, kinds, times] = columns;
   const bodies: string[] = [];
   for (const { taskId, epoch, entries } of appends) {
-    for (const { seq, at, kind, ...body } of entries) {
+    for (const entry of entries) {
       taskIds.push(taskId);
       epochs.push(epoch);
-      seqs.push(seq);
-      kinds.push(kind);
-      times.push(at);
-      bodies.push(encodeJson(body));
+      seqs.push(entry.seq);
+      kinds.push(entry.kind);
+      times.push(entry.at);
+      // What has a column of its own is left out. (JSON.stringify takes four times as long for a `...rest` object.)
+      bodies.push(encodeJson({ ...entry, seq: undefined, kind: undefined, at: undefined }));
     }
   }
   columns[5] = bodies.join("\n");
