@@ -19,10 +19,7 @@ select distinct t.id, t.tenant, e.body->'outcome'->'large'->>'hash'
 from entry e join task t on t.id = e.task_id
 where e.kind = 'tool' and e.body->'outcome'->'large'->>'hash' is not null;
 
--- An output too large for its row: here is its hash, and `output` holds only its beginning.
-alter table task add column output_hash text collate "C";
-
--- The list of the values that stand elsewhere, as in the entry the approval was made from.
+-- Which values of the input stand elsewhere, as in the entry that the approval was made from.
 alter table approval add column large json;
 
 -- What one process does for all, and when one last began to.

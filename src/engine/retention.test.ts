@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { testDatabases } from "../../test/support/databases.ts";
 import { until } from "../../test/support/running-holdfast.ts";
@@ -18,6 +19,10 @@ import { keepRetention, prune, type Pruned, type Retention } from "./retention.t
 const tenant = "acme";
 const month: Retention = { days: 30, deadLetterDays: 90 };
 const nothing: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0 };
+
+function valueOf(content: string) {
+  return { tenant, hash: createHash("sha256").update(content).digest("hex"), content };
+}
 
 /** Lets time pass, as slowly as the database answers. */
 async function advanceUntil(clock: VirtualClock, look: () => Promise<boolean>): Promise<void> {
@@ -167,9 +172,9 @@ for (const { name, open } of await testDatabases()) {
 
     test("a value that no task needs goes when nobody has written it for a day", async () => {
       const task = await ended();
-      const hash = "a".repeat(64);
-      await store.keepLarge({ tenant, taskId: task.id, hash, content: '"kept"' });
-      await store.keepLarge({ tenant, taskId: systemId(), hash: "b".repeat(64), content: '"of nobody"' });
+      const { hash, ...needed } = valueOf('"kept"');
+      await store.keepLarge({ ...needed, hash, taskId: task.id });
+      await store.keepLarge({ ...valueOf('"of nobody"'), taskId: systemId() });
       assert.equal((await run()).values, 0);
       await age(2);
       assert.equal((await run({ dryRun: true })).values, 1);
@@ -181,7 +186,7 @@ for (const { name, open } of await testDatabases()) {
     });
 
     test("a value that is written again is not deleted, though it was old", async () => {
-      const content = { tenant, taskId: systemId(), hash: "c".repeat(64), content: '"again"' };
+      const content = { ...valueOf('"again"'), taskId: systemId() };
       await store.keepLarge(content);
       await age(2);
       await store.keepLarge(content);
@@ -220,7 +225,7 @@ for (const { name, open } of await testDatabases()) {
     });
 
     test("values are written and deleted at the same time, and none that is referred to is missing", async () => {
-      const contents = ["1", "2", "3"].map((hash) => ({ tenant, hash, content: `"${hash}"` }));
+      const contents = ["1", "2", "3"].map(valueOf);
       const task = await desk.held();
       for (let round = 0; round < 40; round++) {
         await database.script("delete from large_reference; update large_value set used_at = '-infinity'");

@@ -1,5 +1,6 @@
 /** What people do to tasks and conversations. Rare, so each goes alone, as a transaction that takes its locks first. */
 import type { Database, Statement } from "./database.ts";
+import { packLarge, writeWithLarge } from "./large.ts";
 import {
   answerStatements,
   cancelStatements,
@@ -36,12 +37,15 @@ export function createCommands(database: Database) {
     /** False: it is no dead letter. */
     discard: async (key: TaskKey) => (await database.query(discardStatement(key))).length > 0,
     /** Stores a task whose journal begins with a copy of another's: what comes after `afterSeq`, up to `upToSeq`. */
-    fork: (task: NewTask, copy: { from: string; afterSeq: number; upToSeq: number }) =>
-      database.batch([
-        submitStatement([{ task, worker: null }]),
+    fork: (task: NewTask, copy: { from: string; afterSeq: number; upToSeq: number }) => {
+      const { value: input, contents } = packLarge(task.input);
+      const statements = [
+        submitStatement([{ task: { ...task, input }, worker: null }]),
         copyJournalStatement({ ...copy, to: task.id }),
         copyReferencesStatement({ ...copy, to: task.id }),
-      ]),
+      ];
+      return writeWithLarge(database, statements, [{ taskId: task.id, tenant: task.tenant, contents }]);
+    },
     /** False: a task of it is open. Undefined: there is no such session. */
     deleteSession: async (tenant: string, id: string) => {
       const [row] = await answered<{ open_tasks: number }>(deleteSessionStatements(tenant, id), 1);
@@ -49,6 +53,6 @@ export function createCommands(database: Database) {
     },
     /** Keeps a value that a task needs. */
     keepLarge: ({ taskId, ...content }: LargeContent & { taskId: string }) =>
-      database.batch([keepLargeStatement([content]), referLargeStatement([{ taskId, hash: content.hash }])]),
+      database.batch([keepLargeStatement([{ taskId, ...content }]), referLargeStatement([{ taskId, ...content }])]),
   };
 }

@@ -4,6 +4,7 @@ import type { Json, JsonObject } from "../agent/json.ts";
 import { NotFoundError } from "../platform/errors.ts";
 import { createCoalescer } from "./coalescer.ts";
 import type { Database, Statement } from "./database.ts";
+import { checked, inputsOf, unpackLarge } from "./large.ts";
 import { approvalsStatement, approvalStatement, type ApprovalFilter } from "./queries/approvals.ts";
 import { journalsStatement, journalStatement, type EntryRow, type PartialText } from "./queries/journal.ts";
 import { largeValueStatement } from "./queries/large-values.ts";
@@ -77,19 +78,39 @@ const mostPages = 50;
 export function createReads(database: Database) {
   const one = async <Row>(statement: Statement): Promise<Row | undefined> => (await database.query<Row>(statement))[0];
 
+  const entries = async (statement: Statement): Promise<EntryRow[]> => {
+    const rows = await database.query<EntryRow>(statement);
+    await unpackLarge(database, rows);
+    return rows;
+  };
+  const approvals = async (statement: Statement): Promise<ApprovalRow[]> => {
+    const rows = await database.query<ApprovalRow & { large: unknown }>(statement);
+    const whole = rows.map(({ large, ...row }) => ({ ...row, ...(large !== null && { $large: large }) }));
+    await unpackLarge(
+      database,
+      whole.map((body) => ({ taskId: body.taskId, body })),
+    );
+    return whole;
+  };
+
   return {
     task: createCoalescer<TaskKey, TaskRow | undefined>({
       maxItems: mostPerRead,
       flush: async (keys) => {
         const rows = await database.query<TaskRow>(tasksByIdStatement(keys));
+        await unpackLarge(database, inputsOf(rows));
         const byKey = new Map(rows.map((row) => [`${row.tenant} ${row.id}`, row]));
         return keys.map(({ tenant, id }) => byKey.get(`${tenant} ${id}`));
       },
     }),
+    /** Of a large prompt or context only the beginning. */
     tasks: (filter: TaskFilter) => database.query<TaskRow>(tasksStatement(filter)),
-    journals: async (taskIds: readonly string[]) =>
-      groupByTask(await database.query<EntryRow>(journalsStatement(taskIds))),
-    exchanges: (page: Exchanges) => database.query<ExchangeRow>(exchangesStatement(page)),
+    journals: async (taskIds: readonly string[]) => groupByTask(await entries(journalsStatement(taskIds))),
+    exchanges: async (page: Exchanges) => {
+      const rows = await database.query<ExchangeRow>(exchangesStatement(page));
+      await unpackLarge(database, inputsOf(rows));
+      return rows;
+    },
     backlog: async (most: number) => (await one<{ waiting: number }>(backlogStatement(most)))?.waiting ?? 0,
     taskNews: createCoalescer<NewsKey, TaskNews>({
       maxItems: mostPerRead,
@@ -99,21 +120,23 @@ export function createReads(database: Database) {
     entriesAfter: createCoalescer<NewsKey, readonly Entry[]>({
       maxItems: mostPages,
       flush: (keys) =>
-        sharingReads(keys, async (places) =>
-          groupByKey(places, await database.query<KeyedEntryRow>(entriesAfterStatement(places, entriesPerPage))),
-        ),
+        sharingReads(keys, async (places) => {
+          const rows = await database.query<KeyedEntryRow>(entriesAfterStatement(places, entriesPerPage));
+          await unpackLarge(database, rows);
+          return groupByKey(places, rows);
+        }),
     }),
     journal: async (page: { tenant: string; taskId: string; afterSeq: number; limit: number }) =>
-      (await database.query<EntryRow>(journalStatement(page))).map(toEntry),
-    approval: (tenant: string, id: string) => one<ApprovalRow>(approvalStatement(tenant, id)),
-    approvals: (filter: ApprovalFilter) => database.query<ApprovalRow>(approvalsStatement(filter)),
+      (await entries(journalStatement(page))).map(toEntry),
+    approval: async (tenant: string, id: string) => (await approvals(approvalStatement(tenant, id)))[0],
+    approvals: (filter: ApprovalFilter) => approvals(approvalsStatement(filter)),
     session: (tenant: string, id: string) => one<SessionRow>(sessionStatement(tenant, id)),
     /** The JSON text. @throws NotFoundError `large_value_not_found` */
     largeValue: async (tenant: string, hash: string) => {
       const row = await one<{ content: string }>(largeValueStatement(tenant, hash));
       if (row === undefined)
         throw new NotFoundError("large_value_not_found", `There is no value with the hash ${hash}.`);
-      return row.content;
+      return checked(hash, row.content);
     },
   };
 }
@@ -153,6 +176,7 @@ async function readNews(database: Database, keys: readonly NewsKey[]): Promise<T
     taskNewsStatement(keys),
     entriesAfterStatement(keys, entriesWithNews),
   ]);
+  await unpackLarge(database, entryRows as unknown as KeyedEntryRow[]);
   const entries = groupByKey(keys, entryRows as unknown as KeyedEntryRow[]);
   const news = keys.map(({ afterSeq }, index): TaskNews => {
     const some = entries[index]!;

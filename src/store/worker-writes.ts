@@ -6,6 +6,7 @@ import type { JsonObject } from "../agent/json.ts";
 import { UnavailableError } from "../platform/errors.ts";
 import { createCoalescer } from "./coalescer.ts";
 import type { Database } from "./database.ts";
+import { inputsOf, packLarge, unpackLarge, writeWithLarge, type Packed } from "./large.ts";
 import { appendStatement, type Append, type HeldTask } from "./queries/append.ts";
 import { claimStatement, releaseStatement, wakeDueStatement, type ClaimRequest } from "./queries/claim.ts";
 import { finishStatements, type Finish } from "./queries/finish.ts";
@@ -75,7 +76,10 @@ export function createWorkerWrites(database: Database) {
     append: createCoalescer<Append, HeldTask | undefined>({
       maxItems: mostPerFlush,
       flush: async (appends) => {
-        const held = await database.query<HeldTask>(appendStatement(appends));
+        const packed = appends.map(packEntries);
+        const statement = appendStatement(packed.map(({ write }) => write));
+        const [rows = []] = await writeWithLarge(database, [statement], packed);
+        const held = rows as unknown as HeldTask[];
         const byId = new Map(held.map((row) => [row.id, row]));
         return appends.map(({ taskId, epoch }) => {
           const row = byId.get(taskId);
@@ -88,7 +92,9 @@ export function createWorkerWrites(database: Database) {
       maxItems: mostPerFlush,
       keyOf: ({ taskId }) => taskId,
       flush: async (finishes) => {
-        const [, ended = [], promoted = []] = await database.batch(finishStatements(finishes));
+        const packed = finishes.map(packEntries);
+        const statements = finishStatements(packed.map(({ write }) => write));
+        const [, ended = [], promoted = []] = await writeWithLarge(database, statements, packed);
         const times = timesOf(ended);
         return finishes.map(({ taskId }) => toFinished(times.get(taskId), promoted));
       },
@@ -104,13 +110,25 @@ export function createWorkerWrites(database: Database) {
       return rows.length === 0 ? undefined : rows.filter((row): row is UnheardMessage => row.id !== null);
     },
     /** Appends entries with messages that the task hears now. False: the lease is lost, and nothing was written. */
-    hear: async (hearing: Hearing) => (await database.query(hearStatement(hearing))).length > 0,
+    hear: async (hearing: Hearing) => {
+      const packed = packEntries(hearing);
+      const [heard = []] = await writeWithLarge(database, [hearStatement(packed.write)], [packed]);
+      return heard.length > 0;
+    },
     /** Leaves a message for the task at work in its session, or stores it as a task. @throws UnavailableError `inbox_full` */
     deliver: (delivery: Delivery) => deliver(database, delivery),
 
     /** Undefined: the lease is lost, and nothing was written. */
-    park: async (park: Park) => (await database.query<HeldTask>(parkStatement(park)))[0],
-    claim: (request: ClaimRequest) => database.query<ClaimedTask>(claimStatement(request)),
+    park: async (park: Park) => {
+      const packed = packEntries(park);
+      const [[held] = []] = await writeWithLarge(database, [parkStatement(packed.write)], [packed]);
+      return held as unknown as HeldTask | undefined;
+    },
+    claim: async (request: ClaimRequest) => {
+      const tasks = await database.query<ClaimedTask>(claimStatement(request));
+      await unpackLarge(database, inputsOf(tasks));
+      return tasks;
+    },
     release: (release: { taskId: string; epoch: number; pauseMs: number }) => database.query(releaseStatement(release)),
     wakeDue: async () => {
       const [row] = await database.query<{ woken: number; nextInMs: number | null }>(wakeDueStatement());
@@ -140,6 +158,19 @@ export interface Wishes {
 }
 
 type Row = Record<string, unknown>;
+
+interface PackedWrite<Write> {
+  readonly taskId: string;
+  readonly write: Write;
+  readonly contents: Packed<object>["contents"];
+}
+
+function packEntries<Write extends Append>(write: Write): PackedWrite<Write> {
+  const packed = write.entries.map((entry) => packLarge(entry));
+  const contents = packed.flatMap((entry) => entry.contents);
+  const packedWrite = contents.length === 0 ? write : { ...write, entries: packed.map(({ value }) => value) };
+  return { taskId: write.taskId, write: packedWrite, contents };
+}
 
 function timesOf(ended: readonly Row[]): Map<unknown, number> {
   return new Map(ended.map(({ id, finishedAt }) => [id, finishedAt as number]));
@@ -186,7 +217,13 @@ async function submit(database: Database, submits: readonly Submit[]): Promise<S
 
 async function storeTasks(database: Database, submits: readonly Submit[]): Promise<StoredTask[]> {
   try {
-    return await database.query<StoredTask>(submitStatement(submits));
+    const packed = submits.map(({ task, worker }) => {
+      const { value: input, contents } = packLarge(task.input);
+      return { taskId: task.id, tenant: task.tenant, contents, write: { task: { ...task, input }, worker } };
+    });
+    const statement = submitStatement(packed.map(({ write }) => write));
+    const [stored = []] = await writeWithLarge(database, [statement], packed);
+    return stored as unknown as StoredTask[];
   } catch (error) {
     // Another process used the key between our look and our insert. (Of several tasks each is tried again alone.)
     if (submits.length === 1 && error instanceof StoreError && error.code === "unique_violation") return [];

@@ -2,7 +2,7 @@
 import type { Statement } from "../database.ts";
 
 const columns = `
-  id, task_id as "taskId", agent, kind, call_id as "callId", tool, input, input_hash as "inputHash", reason, status,
+  id, task_id as "taskId", agent, kind, call_id as "callId", tool, input, large, input_hash as "inputHash", reason, status,
   answer, answered_by as "answeredBy", created_at as "createdAt", answered_at as "answeredAt", expires_at as "expiresAt"`;
 
 /** Rows are `ApprovalRow`. */

@@ -54,8 +54,8 @@ with held as materialized (
   select task_id, seq, epoch, kind, at, body from input
   on conflict do nothing
 ), asked as (
-  insert into approval (id, tenant, task_id, agent, kind, call_id, tool, input, input_hash, reason)
-  select (body->>'approvalId')::uuid, $4, task_id, $5, body->>'question', body->>'callId', body->>'tool', body->'input',
+  insert into approval (id, tenant, task_id, agent, kind, call_id, tool, input, large, input_hash, reason)
+  select (body->>'approvalId')::uuid, $4, task_id, $5, body->>'question', body->>'callId', body->>'tool', body->'input', body->'$large',
          body->>'inputHash', body->>'reason'
   from input where kind = 'question'
   on conflict do nothing
