@@ -66,6 +66,10 @@ export interface Finished {
 const mostPerFlush = 500;
 
 export function createWorkerWrites(database: Database) {
+  return { ...createTaskWrites(database), ...createLeaseWrites(database) };
+}
+
+function createTaskWrites(database: Database) {
   return {
     submit: createCoalescer<Submit, Submitted>({
       maxItems: mostPerFlush,
@@ -135,7 +139,11 @@ export function createWorkerWrites(database: Database) {
       return row ?? { woken: 0, nextInMs: null };
     },
     savePartials: (partials: readonly PartialText[]) => database.query(savePartialsStatement(partials)),
+  };
+}
 
+function createLeaseWrites(database: Database) {
+  return {
     registerWorker: (worker: WorkerLease & { info: JsonObject }) => database.query(registerWorkerStatement(worker)),
     /** Undefined: the lease is lost. */
     heartbeat: async (worker: WorkerLease) => (await database.query<Wishes>(heartbeatStatement(worker)))[0],
