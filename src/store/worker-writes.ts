@@ -79,17 +79,7 @@ function createTaskWrites(database: Database) {
     /** Undefined: the lease is lost, and nothing was written. */
     append: createCoalescer<Append, HeldTask | undefined>({
       maxItems: mostPerFlush,
-      flush: async (appends) => {
-        const packed = appends.map(packEntries);
-        const statement = appendStatement(packed.map(({ write }) => write));
-        const [rows = []] = await writeWithLarge(database, [statement], packed);
-        const held = rows as unknown as HeldTask[];
-        const byId = new Map(held.map((row) => [row.id, row]));
-        return appends.map(({ taskId, epoch }) => {
-          const row = byId.get(taskId);
-          return row?.epoch === epoch ? row : undefined;
-        });
-      },
+      flush: (appends) => append(database, appends),
     }),
 
     finish: createCoalescer<Finish, Finished>({
@@ -157,6 +147,17 @@ function createLeaseWrites(database: Database) {
       database.batch(reapStatements(freeLocks)).then(([, freed = []]) => freed),
     reapAll: () => database.batch(reapAllStatements()).then(([, freed = []]) => freed),
   };
+}
+
+async function append(database: Database, appends: readonly Append[]): Promise<(HeldTask | undefined)[]> {
+  const packed = appends.map(packEntries);
+  const statement = appendStatement(packed.map(({ write }) => write));
+  const [rows = []] = await writeWithLarge(database, [statement], packed);
+  const byId = new Map((rows as unknown as HeldTask[]).map((row) => [row.id, row]));
+  return appends.map(({ taskId, epoch }) => {
+    const row = byId.get(taskId);
+    return row?.epoch === epoch ? row : undefined;
+  });
 }
 
 /** What a heartbeat tells of the worker's tasks. */
