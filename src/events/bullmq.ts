@@ -27,6 +27,15 @@ const mostStalls = 25;
 /** What is done with is kept for whoever looks at the queue: this many jobs. */
 const kept = { count: 1_000 };
 const stopWithinMs = 5_000;
+const complainEveryMs = 60_000;
+/** What is said of an outage, and of jobs that were acknowledged, or handed to another, just before it. */
+const expected =
+  /ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN|Connection is closed|Missing (?:lock|key)|Lock mismatch|renew lock|not in the active/;
+
+interface Surroundings {
+  readonly clock: Clock;
+  readonly isReachable: () => boolean;
+}
 
 export async function openBullmq(deps: BullmqDeps): Promise<Broker> {
   const { redis, prefix, clock, log, lockMs } = deps;
@@ -35,7 +44,8 @@ export async function openBullmq(deps: BullmqDeps): Promise<Broker> {
   const link = redis.connect("bullmq");
   const { client } = link;
   const options = { connection: client, prefix };
-  const complain = createComplaints(log);
+  const surroundings: Surroundings = { clock, isReachable: () => client.status === "ready" };
+  const complain = createComplaints(log, surroundings);
   const openQueue = (name: string): Queue => {
     const queue = new bullmq.Queue(name, options);
     queue.on("error", complain);
@@ -47,7 +57,7 @@ export async function openBullmq(deps: BullmqDeps): Promise<Broker> {
   return {
     name: "bullmq",
     get isReachable() {
-      return client.status === "ready";
+      return surroundings.isReachable();
     },
     consume(agent, receive) {
       const deadMessages = openQueue(queueNames.deadMessages(agent));
@@ -76,7 +86,7 @@ export async function openBullmq(deps: BullmqDeps): Promise<Broker> {
       });
       worker.on("error", complain);
       const hold = createHold(worker, { clock, complain });
-      return createConsumer(worker, { hold, clock, isReachable: () => client.status === "ready" });
+      return createConsumer(worker, { ...surroundings, hold });
     },
     async publish(messages) {
       const jobs = messages.map(({ id, key, body }) => ({ name: key, data: body, opts: { jobId: id } }));
@@ -126,10 +136,7 @@ function createHold(worker: Worker, { clock, complain }: { clock: Clock; complai
   };
 }
 
-function createConsumer(
-  worker: Worker,
-  { hold, clock, isReachable }: { hold: Hold; clock: Clock; isReachable: () => boolean },
-): Consumer {
+function createConsumer(worker: Worker, { hold, clock, isReachable }: Surroundings & { hold: Hold }): Consumer {
   return {
     async stop() {
       hold.end();
@@ -141,11 +148,16 @@ function createConsumer(
   };
 }
 
-/** Of a Redis that is away its connection has told already. */
-function createComplaints(log: Logger): (error: unknown) => void {
+/** Of a Redis that is away its connection has told already, and of what goes on one line a minute is enough. */
+function createComplaints(log: Logger, { isReachable, clock }: Surroundings): (error: unknown) => void {
+  let last = "";
+  let lastAt = Number.NEGATIVE_INFINITY;
   return (error) => {
     const message = messageOf(error);
-    if (/ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN|Connection is closed/.test(message)) return;
+    const isRepeated = message === last && clock.monotonic() - lastAt < complainEveryMs;
+    if (!isReachable() || isRepeated || expected.test(message)) return;
+    last = message;
+    lastAt = clock.monotonic();
     log.warn({ error: message }, "BullMQ");
   };
 }
