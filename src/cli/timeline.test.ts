@@ -52,6 +52,18 @@ describe("The story of a task", () => {
     ]);
   });
 
+  test("tells what a user said meanwhile, and which turn that cut off", () => {
+    const cut = told(340, turn({ finish: "interrupted", parts: [{ type: "text", text: "Once" }] }));
+    assert.match(cut[0] ?? "", /first token after 210 ms interrupted$/);
+    const message = { kind: "message", message_id: "m", prompt: "In French.\nAnd short.", context: null } as const;
+    assert.deepEqual(told(400, { ...message, user_id: "ann" }), [
+      "    +400 ms  told by ann",
+      "             In French.",
+      "             And short.",
+    ]);
+    assert.equal(told(400, { ...message, user_id: null })[0], "    +400 ms  told");
+  });
+
   test("tells what a human was asked, and by whom it was decided", () => {
     const question = told(400, {
       kind: "question",
