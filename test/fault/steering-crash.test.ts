@@ -62,16 +62,10 @@ async function dieEverywhere(
   open: () => Promise<Database>,
 ): Promise<void> {
   const printed = await play({ ...place, unfinished: [], round: "alive", dieAt: null });
-  const points = (JSON.parse(printed ?? "[]") as string[]).filter(hasPoint);
-  for (const part of [
-    "submit",
-    "deliver note",
-    "deliver stop",
-    "append tool",
-    "hear message",
-    "hear model,message",
-    "finish",
-  ]) {
+  // Where no message is on its way yet, crash-points.test.ts kills.
+  const met = (JSON.parse(printed ?? "[]") as string[]).filter((point) => !/^(submit|append model)/.test(point));
+  const points = met.filter(hasPoint);
+  for (const part of ["deliver note", "deliver stop", "append tool", "hear message", "hear model,message", "finish"]) {
     assert.ok(
       points.some((point) => point.startsWith(part)),
       `there is no point ${part} among ${points.join("; ")}`,
