@@ -95,7 +95,9 @@ function createTaskWrites(database: Database) {
     }),
     /** Ends a task all the same if there are messages that it has not heard: they become tasks of their own. */
     finishUnheard: async (finish: Finish) => {
-      const [, , ended = [], promoted = []] = await database.batch(finishUnheardStatements(finish));
+      const packed = packEntries(finish);
+      const statements = finishUnheardStatements(packed.write);
+      const [, , ended = [], promoted = []] = await writeWithLarge(database, statements, [packed]);
       return toFinished(timesOf(ended).get(finish.taskId), promoted);
     },
     /** What a task has not heard, in the order it came. Undefined: the lease is lost. */
