@@ -11,7 +11,7 @@ import { createStandingConnection, type StandingConnectionDeps } from "./standin
 export type LocksDeps = Omit<StandingConnectionDeps, "isWanted">;
 
 /** So long after an outage every process that lives has taken its lock again. */
-const settleMs = 5_000;
+const settleMs = 2_000;
 
 export function createPostgresLocks(deps: LocksDeps) {
   const locks = new Set<ProcessLock>();

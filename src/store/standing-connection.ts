@@ -34,7 +34,7 @@ export interface StandingConnection {
 }
 
 const shortestPauseMs = 100;
-const longestPauseMs = 2_000;
+const longestPauseMs = 1_000;
 
 export function createStandingConnection(deps: StandingConnectionDeps): StandingConnection {
   const { connect, isWanted, clock, random, outage } = deps;

@@ -22,7 +22,12 @@ export function startChild(script: string, ...args: string[]): Child {
 
 /** Runs a script, with Node's flags of this process. */
 export function startScript(path: string, ...args: string[]): Child {
-  const child = spawn(process.execPath, [...process.execArgv, path, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  return startProcess([path, ...args], process.env);
+}
+
+/** Runs Node with its flags of this process. */
+export function startProcess(line: readonly string[], env: NodeJS.ProcessEnv): Child {
+  const child = spawn(process.execPath, [...process.execArgv, ...line], { env, stdio: ["ignore", "pipe", "pipe"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   let errors = "";
   child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
