@@ -1,4 +1,5 @@
 /** What has to be undone even if the run is broken off: servers and processes that would live on, and their files. */
+import { existsSync, rmSync } from "node:fs";
 
 const undo = new Set<() => void>();
 let listening = false;
@@ -17,4 +18,17 @@ function listen(): void {
   });
   process.once("SIGINT", () => process.exit(130));
   process.once("SIGTERM", () => process.exit(143));
+}
+
+/** Removes the folder of a server that is ending now, and may still be writing to it. */
+export function removeWhileEnding(directory: string): void {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (let attempt = 0; attempt < 50 && existsSync(directory); attempt++) {
+    try {
+      // It may come back without an error, and without having removed what was written meanwhile.
+      rmSync(directory, { recursive: true, force: true });
+    } catch {
+      Atomics.wait(pause, 0, 0, 50);
+    }
+  }
 }

@@ -1,5 +1,11 @@
-/** Holdfast as anyone embeds it: submit a task, wait for its result. The model is a function, as every engine's is here. */
+/**
+ * Holdfast as anyone embeds it: submit a task, wait for its result. The model is a function, as every engine's is here.
+ *
+ * The tool is `idempotent`, so it waits until the turn that asked for it is durable, as the work says. The variant `reads`
+ * declares that it only reads: such a tool does not wait, and its outcome travels with the turn.
+ */
 import { createHoldfast, defineAgent, defineConfig, defineTool, type Holdfast } from "../../src/index.ts";
+import type { Role } from "../../src/holdfast.ts";
 import type { ModelGateway, ModelReply } from "../../src/gateway/model-gateway.ts";
 import { readSettings } from "../../src/platform/settings.ts";
 import { migrate } from "../../src/store/migrate.ts";
@@ -17,8 +23,8 @@ export const holdfastSubject: Subject = {
     await migrate(database);
     await database.close();
   },
-  start: async ({ databaseUrl }) => {
-    const holdfast = await startHoldfast(databaseUrl);
+  start: async ({ databaseUrl, variant }) => {
+    const holdfast = await startHoldfast(databaseUrl, variant === "reads" ? { effect: "read" } : {});
     return {
       runTask: () => runTask(holdfast),
       durableSteps: () => countRows(databaseUrl, stepsSql),
@@ -29,13 +35,13 @@ export const holdfastSubject: Subject = {
 
 export async function startHoldfast(
   databaseUrl: string,
-  options: { roles?: readonly ("api" | "worker")[] } = {},
+  { effect = "idempotent", ...options }: { roles?: readonly Role[]; effect?: "read" | "idempotent" } = {},
 ): Promise<Holdfast> {
   const lookUp = defineTool({
     name: "look_up",
     version: "1.0.0",
     description: "Looks something up.",
-    effect: "read",
+    effect,
     input: { type: "object", properties: { turn: { type: "number" }, text: { type: "string" } } },
     run: async (input) => ({ ...(await callTool(input as unknown as ToolInput)) }),
   });

@@ -1,13 +1,12 @@
 /** The servers of engines that keep their state elsewhere than in Postgres: a fresh one per process, gone afterwards. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { atExit } from "./at-exit.ts";
+import { atExit, removeWhileEnding } from "./at-exit.ts";
 import { freePort } from "./free-port.ts";
 
 export interface OwnServer<Address> {
@@ -65,7 +64,7 @@ async function startServer<Address>(plan: ServerPlan<Address>): Promise<OwnServe
   const server = spawn(plan.command, plan.args(directory), { cwd: directory, env, stdio: "ignore" });
   const settled = atExit(() => {
     server.kill("SIGKILL");
-    rmSync(directory, { recursive: true, force: true });
+    removeWhileEnding(directory);
   });
   const stop = async (): Promise<void> => {
     await terminate(server);

@@ -5,14 +5,15 @@
  *
  * With `url` it is a server that is there already. Then what others do on it is counted as well.
  */
-import { execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { chown, mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Client } from "pg";
-import { atExit } from "./at-exit.ts";
+import { atExit, removeWhileEnding } from "./at-exit.ts";
 import { parentOf } from "./cpu.ts";
 import { freePort } from "./free-port.ts";
 
@@ -44,43 +45,44 @@ export async function usePostgres(given: string | undefined): Promise<PostgresSe
     const caveat = "PostgreSQL is a server that was there: what else ran on it is in its CPU and its write-ahead log.";
     return connectTo(given, { caveats: [caveat], stop: async () => {} });
   }
-  const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-postgres-"));
-  const { type } = await statfs(directory);
-  const caveats = type === tmpfsMagic ? [`${directory} is in memory: nothing here waited for a disk.`] : [];
-  const account = await serverAccount(directory);
   const bin = binaries();
-  const data = join(directory, "data");
-  const initdb = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"];
-  execFileSync(join(bin, "initdb"), initdb, { ...account, cwd: directory, stdio: ["ignore", "ignore", "inherit"] });
-
-  const port = await freePort();
-  const settings = {
-    port,
-    listen_addresses: "127.0.0.1",
-    unix_socket_directories: directory,
-    ...statementsModule(bin),
-  };
-  const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const server = spawn(join(bin, "postgres"), ["-D", data, ...flags], { ...account, cwd: directory, stdio: "ignore" });
-  // An immediate shutdown: its backends end with it.
+  const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-postgres-"));
+  let server: ChildProcess | undefined;
   const settled = atExit(() => {
-    server.kill("SIGQUIT");
-    rmSync(directory, { recursive: true, force: true });
+    // An immediate shutdown: its backends end with it.
+    server?.kill("SIGQUIT");
+    removeWhileEnding(directory);
   });
   const stop = async (): Promise<void> => {
-    if (server.exitCode === null && server.signalCode === null) {
+    if (server?.exitCode === null && server.signalCode === null) {
       server.kill("SIGINT");
       await once(server, "exit");
     }
-    settled();
     await rm(directory, { recursive: true, force: true });
+    settled();
   };
   try {
+    const { type } = await statfs(directory);
+    const caveats = type === tmpfsMagic ? [`${directory} is in memory: nothing here waited for a disk.`] : [];
+    const port = await freePort();
+    server = await startServer({ bin, directory, port });
     return await connectTo(`postgres://postgres@127.0.0.1:${port}/postgres`, { caveats, stop });
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+async function startServer(plan: { bin: string; directory: string; port: number }): Promise<ChildProcess> {
+  const { bin, directory, port } = plan;
+  const options = { ...(await serverAccount(directory)), cwd: directory };
+  const data = join(directory, "data");
+  const initdb = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"];
+  await promisify(execFile)(join(bin, "initdb"), initdb, options);
+  const address = { port, listen_addresses: "127.0.0.1", unix_socket_directories: directory };
+  const settings = Object.entries({ ...address, ...statementsModule(bin) });
+  const flags = settings.flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  return spawn(join(bin, "postgres"), ["-D", data, ...flags], { ...options, stdio: "ignore" });
 }
 
 async function connectTo(

@@ -34,10 +34,10 @@ export async function writeInto(file: string, markdown: string): Promise<void> {
 function speedTable({ subjects, checks, cells, options: { levels } }: Comparison): string {
   const head = ["", "durable before the next step", ...levels.map((level) => `tasks/s at ${level} (× Holdfast)`)];
   const latencies = levels.map((level) => `p50 / p99 ms at ${level} (p99 ÷ p50)`);
-  const rows = subjects.map(({ name, title }) => {
+  const rows = subjects.map(({ name, title, lag }) => {
     const own = levels.map((level) => medianCell(cells, name, level));
     const speeds = own.map((cell, index) => speed(cell, medianCell(cells, "holdfast", levels[index] ?? 0)));
-    return [title, durability(checks.get(name)), ...speeds, ...own.map(latency)];
+    return [title, lag ?? durability(checks.get(name)), ...speeds, ...own.map(latency)];
   });
   return table([...head, ...latencies], rows);
 }
@@ -107,9 +107,11 @@ function ratio(value: number | null, base: number | null): string {
   return value === null || base === null ? "" : short(value / base);
 }
 
-/** Two significant digits at least, and no more than one can compare. */
+/** Two or three significant digits: no more than one can compare. */
 function short(value: number | null): string {
   if (value === null || !Number.isFinite(value)) return "";
+  if (value === 0) return "0";
+  if (value < 0.1) return value.toPrecision(2);
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }

@@ -8,6 +8,8 @@ export interface SubjectEntry {
   readonly file: string;
   readonly store: "postgres" | "redis" | "restate";
   readonly variant: string;
+  /** How far what is durable lags behind what the store shows, where it does by its settings: then the check cannot tell. */
+  readonly lag?: string;
   /** The packages whose versions the table says. */
   readonly packages: readonly string[];
 }
@@ -18,6 +20,15 @@ const inPostgres = { store: "postgres", variant: "" } as const;
 
 export const subjects: readonly SubjectEntry[] = [
   { ...inPostgres, name: "holdfast", title: "**Holdfast**", file: "comparison/holdfast.ts", packages: [] },
+  {
+    ...inPostgres,
+    name: "holdfast-reads",
+    title: "Holdfast, a tool declared to only read",
+    lag: "yes, but for a turn before its reading tool",
+    file: "comparison/holdfast.ts",
+    variant: "reads",
+    packages: [],
+  },
   { ...inPostgres, name: "raw", title: "raw coalesced INSERTs", file: "comparison/raw-inserts.ts", packages: [] },
   {
     ...inPostgres,
@@ -88,7 +99,8 @@ export const subjects: readonly SubjectEntry[] = [
   },
   {
     name: "bullmq-everysec",
-    title: "BullMQ, Redis syncs every second (may lose one)",
+    title: "BullMQ, Redis syncs every second",
+    lag: "no, up to a second later",
     file: "peers/bullmq.ts",
     store: "redis",
     variant: "everysec",

@@ -159,7 +159,7 @@ describe("The report", () => {
       markdown,
       /\| LangGraph.* \| no, 3 of 9 began early \| 50\.0 \(0\.25\) \| 10\.0 \/ 15\.0 \(1\.50\) \|/,
     );
-    assert.match(markdown, /\| LangGraph.* \| 20\.0 \(2\.00\) \|  \| 10\.0 \/ 1\.00 \/ 0\.00 \| 10\.0 \|/);
+    assert.match(markdown, /\| LangGraph.* \| 20\.0 \(2\.00\) \|  \| 10\.0 \/ 1\.00 \/ 0 \| 10\.0 \|/);
     assert.match(markdown, /^- dbos is left out: it could not be installed\.$/m);
   });
 
