@@ -126,8 +126,8 @@ for (const [name, skip, redis] of [
       for (const each of seen) {
         assertWhole(each, name);
         assert.ok(
-          each.texts.every(({ isCurrent }) => isCurrent),
-          "every turn was told while it was in flight",
+          each.texts.some(({ isCurrent }) => isCurrent),
+          "no turn was told while it was in flight",
         );
       }
     });
