@@ -6,12 +6,14 @@
  *   npm run bench -- --peers                        beside other engines, each on a fresh store
  *   npm run bench -- --peers --only holdfast,dbos --rounds 3 --markdown docs/operations/performance.md
  *   npm run bench -- --scale-out                    1 to 4 worker processes on one PostgreSQL
+ *   npm run bench -- --capacity                     a million sessions, simulated with the costs measured here
  *
  * Absolute figures hold only for the machine they were measured on: compare the ratios within one run. What each measures,
  * and how, is on docs/operations/performance.md.
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { measureCapacity } from "./capacity/main.ts";
 import { compare } from "./comparison/compare.ts";
 import { comparisonMarkdown, writeInto } from "./comparison/report.ts";
 import { databasesToMeasure } from "./databases.ts";
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     levels: { type: "string", default: "1,16,128" },
     peers: { type: "boolean", default: false },
     "scale-out": { type: "boolean", default: false },
+    capacity: { type: "boolean", default: false },
     // With --peers or --scale-out: a server to use instead of one of the run's own.
     "database-url": { type: "string" },
     // With --peers:
@@ -38,6 +41,7 @@ const { values } = parseArgs({
 const databaseUrl = values["database-url"];
 
 if (values.peers) await runComparison();
+else if (values.capacity) await measureCapacity(loadOf("4"));
 else if (values["scale-out"])
   await measureScaleOut({ concurrency: Math.max(...levels()), load: loadOf("8"), databaseUrl });
 else await runDurableOverhead();
