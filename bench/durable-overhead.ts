@@ -72,8 +72,9 @@ export async function startHoldfast(database: Database): Promise<Holdfast> {
   });
 }
 
-export async function holdfastTask(holdfast: Holdfast): Promise<void> {
-  const task = await holdfast.submit({ prompt: text });
+/** @param sessionId default: a new session */
+export async function holdfastTask(holdfast: Holdfast, sessionId?: string): Promise<void> {
+  const task = await holdfast.submit({ prompt: text, sessionId });
   const result = await task.result();
   if (result.stepsUsed !== turns || result.toolCalls !== turns - 1) throw new Error(JSON.stringify(result));
 }
@@ -81,7 +82,9 @@ export async function holdfastTask(holdfast: Holdfast): Promise<void> {
 /** Answers at once and keeps nothing: what is measured is the engine. */
 const instantModel: ModelGateway = {
   call: ({ messages }) => {
-    const turn = messages.filter(({ role }) => role === "assistant").length;
+    // What came before belongs to earlier tasks of the session.
+    const asked = messages.findLastIndex(({ role }) => role === "user");
+    const turn = messages.slice(asked).filter(({ role }) => role === "assistant").length;
     const last = turn === turns - 1;
     return Promise.resolve({
       parts: [

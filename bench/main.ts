@@ -6,6 +6,7 @@
  *   npm run bench -- --peers                        beside other engines, each on a fresh store
  *   npm run bench -- --peers --only holdfast,dbos --rounds 3 --markdown docs/operations/performance.md
  *   npm run bench -- --scale-out                    1 to 4 worker processes on one PostgreSQL
+ *   npm run bench -- --stored-sessions 1000000      on an empty database, and on one that keeps a million sessions
  *   npm run bench -- --capacity                     a million sessions, simulated with the costs measured here
  *
  * Absolute figures hold only for the machine they were measured on: compare the ratios within one run. What each measures,
@@ -19,6 +20,7 @@ import { comparisonMarkdown, writeInto } from "./comparison/report.ts";
 import { databasesToMeasure } from "./databases.ts";
 import { measureDurableOverhead } from "./durable-overhead.ts";
 import type { Load } from "./measure.ts";
+import { measureStoredSessions } from "./stored-sessions.ts";
 import { printDurableOverhead } from "./report.ts";
 import { measureScaleOut } from "./scale-out.ts";
 
@@ -29,6 +31,7 @@ const { values } = parseArgs({
     peers: { type: "boolean", default: false },
     "scale-out": { type: "boolean", default: false },
     capacity: { type: "boolean", default: false },
+    "stored-sessions": { type: "string" },
     // With --peers or --scale-out: a server to use instead of one of the run's own.
     "database-url": { type: "string" },
     // With --peers:
@@ -41,6 +44,11 @@ const { values } = parseArgs({
 const databaseUrl = values["database-url"];
 
 if (values.peers) await runComparison();
+else if (values["stored-sessions"] !== undefined)
+  await measureStoredSessions(Number(values["stored-sessions"]), {
+    concurrency: Math.max(...levels()),
+    ...loadOf("8"),
+  });
 else if (values.capacity) await measureCapacity(loadOf("4"));
 else if (values["scale-out"])
   await measureScaleOut({ concurrency: Math.max(...levels()), load: loadOf("8"), databaseUrl });
