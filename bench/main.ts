@@ -8,6 +8,7 @@
  *   npm run bench -- --scale-out                    1 to 4 worker processes on one PostgreSQL
  *   npm run bench -- --stored-sessions 1000000      on an empty database, and on one that keeps a million sessions
  *   npm run bench -- --capacity                     a million sessions, simulated with the costs measured here
+ *   npm run bench -- --size                         what long tasks, waiting tasks and tasks in flight cost
  *
  * Absolute figures hold only for the machine they were measured on: compare the ratios within one run. What each measures,
  * and how, is on docs/operations/performance.md.
@@ -17,12 +18,13 @@ import { parseArgs } from "node:util";
 import { measureCapacity } from "./capacity/main.ts";
 import { compare } from "./comparison/compare.ts";
 import { comparisonMarkdown, writeInto } from "./comparison/report.ts";
-import { databasesToMeasure } from "./databases.ts";
+import { databasesToMeasure, serverToMeasure } from "./databases.ts";
 import { measureDurableOverhead } from "./durable-overhead.ts";
 import type { Load } from "./measure.ts";
 import { measureStoredSessions } from "./stored-sessions.ts";
 import { printDurableOverhead } from "./report.ts";
 import { measureScaleOut } from "./scale-out.ts";
+import { measureCostGrowth, measureInFlight, measureWaiting } from "./size.ts";
 
 const { values } = parseArgs({
   options: {
@@ -32,6 +34,10 @@ const { values } = parseArgs({
     "scale-out": { type: "boolean", default: false },
     capacity: { type: "boolean", default: false },
     "stored-sessions": { type: "string" },
+    size: { type: "boolean", default: false },
+    // With --size:
+    "in-flight": { type: "string", default: "10000" },
+    waiting: { type: "string", default: "100000" },
     // With --peers or --scale-out: a server to use instead of one of the run's own.
     "database-url": { type: "string" },
     // With --peers:
@@ -52,6 +58,7 @@ else if (values["stored-sessions"] !== undefined)
 else if (values.capacity) await measureCapacity(loadOf("4"));
 else if (values["scale-out"])
   await measureScaleOut({ concurrency: Math.max(...levels()), load: loadOf("8"), databaseUrl });
+else if (values.size) await runSize();
 else await runDurableOverhead();
 
 function loadOf(defaultSeconds: string): Load {
@@ -67,6 +74,17 @@ async function runDurableOverhead(): Promise<void> {
   for await (const { name, database } of databasesToMeasure()) {
     console.log(`\nDurable overhead on ${name}: a task of 5 turns and 4 tool calls, instant model\n`);
     printDurableOverhead(await measureDurableOverhead(database, { levels: levels(), load: loadOf("5") }));
+  }
+}
+
+async function runSize(): Promise<void> {
+  for await (const { name, database } of serverToMeasure()) {
+    console.log(`\nWhat a step costs, by the length of its task, on ${name}\n`);
+    console.table(await measureCostGrowth(database, [10, 100, 1_000]));
+    console.log(`\nTasks in flight in one worker, on ${name}\n`);
+    console.table(await measureInFlight(database, Number(values["in-flight"])));
+    console.log(`\nTasks that wait, on ${name}\n`);
+    console.table(await measureWaiting(database, Number(values.waiting)));
   }
 }
 

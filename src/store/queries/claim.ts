@@ -50,13 +50,15 @@ returning t.id, t.tenant, t.session_id as "sessionId", t.position, t.agent, t.in
   t.created_at as "createdAt", t.epoch = 1 and t.forked_from is null as "isNew", s.version as "sessionVersion", s.created_at as "sessionCreatedAt",
   t.cancel_requested_by as "cancelRequestedBy", t.unheard`;
 
+// The time as a subquery: it is had once, so that both look-ups go straight to their place in the index. As a call, which
+// may say something else for every row, all the tasks that sleep would be looked through (13 ms for 3,000 of them).
 const wakeDueSql = `
 with due as materialized (
-  select id from task where status = 'waiting' and wake_at <= holdfast_now()
+  select id from task where status = 'waiting' and wake_at <= (select holdfast_now())
   order by wake_at limit 1000 for update skip locked
 ), woken as (
   update task t set status = 'pending', wake_at = null from due where t.id = due.id returning t.id
 )
 select (select count(*)::int from woken) as woken,
        (select extract(epoch from min(wake_at) - holdfast_now()) * 1000 from task
-        where status = 'waiting' and wake_at > holdfast_now()) as "nextInMs"`;
+        where status = 'waiting' and wake_at > (select holdfast_now())) as "nextInMs"`;
