@@ -19,7 +19,7 @@ import type { ProcessLock } from "../store/database.ts";
 import type { Store } from "../store/store.ts";
 import type { Wishes } from "../store/worker-writes.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { logStoreTrouble } from "./store-trouble.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 
 export interface LeaseDeps {
   readonly store: Store;

@@ -14,7 +14,7 @@ import type { Random } from "../platform/random.ts";
 import type { ProcessLock } from "../store/database.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { logStoreTrouble } from "./store-trouble.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 
 export interface ReaperDeps {
   readonly store: Store;

@@ -12,6 +12,7 @@ import type { Random } from "../platform/random.ts";
 import type { RetentionAges } from "../store/queries/retention.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { mostExchanges } from "./conversations.ts";
 
@@ -89,7 +90,7 @@ export function keepRetention(
       try {
         await pass();
       } catch (error) {
-        if (!signal.aborted) log.warn({ error: messageOf(error) }, "cannot delete what is past its retention; later");
+        if (!signal.aborted) logStoreTrouble(log, error, "cannot delete what is past its retention; later");
       }
       await sleep(passEveryMs * (1 + random() / 10));
     }

@@ -5,7 +5,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { logStoreTrouble } from "./store-trouble.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 
 export interface SweeperDeps {
   readonly store: Store;

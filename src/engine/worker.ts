@@ -25,7 +25,7 @@ import { Inbox } from "./inbox.ts";
 import { takeLease, type Lease } from "./lease.ts";
 import type { OpenProgram } from "./program.ts";
 import { reap } from "./reaper.ts";
-import { logStoreTrouble } from "./store-trouble.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import { sweep } from "./sweeper.ts";
 import { LeaseLostError, TaskJournal } from "./task-journal.ts";
 import { runTask, TaskCancelled, type RetryPolicy, type RunOutcome } from "./task-run.ts";

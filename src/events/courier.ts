@@ -4,8 +4,8 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { createBackground } from "../platform/background.ts";
-import { messageOf } from "../platform/errors.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Carrier, Message } from "./carrier.ts";
 import type { Feeds, Interest } from "./feeds.ts";
@@ -35,7 +35,7 @@ const looksPerRepeat = 10;
 /** @returns a function that stops it */
 export async function carryNews(deps: CourierDeps): Promise<() => Promise<void>> {
   const { feeds, carrier, clock, log, process, runsHere } = deps;
-  const background = createBackground((_name, error) => log.warn({ error: messageOf(error) }, "cannot send news"));
+  const background = createBackground((_name, error) => logStoreTrouble(log, error, "cannot send news"));
   const interest = new InterestTable(clock);
   const said = new SaidInterest(process);
   let sending = false;

@@ -4,10 +4,10 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { createBackground } from "../platform/background.ts";
-import { messageOf } from "../platform/errors.ts";
 import type { Store } from "../store/store.ts";
 import { noEntries } from "../store/queries/task-news.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import type { Feeds } from "./feeds.ts";
 import type { TaskFeed } from "./task-feed.ts";
 
@@ -32,7 +32,7 @@ const textPauseMs = 100;
 /** @returns a function that stops it */
 export function readFeeds(deps: FeedReaderDeps): () => Promise<void> {
   const { feeds, store, clock, log, pollMs, runsHere } = deps;
-  const background = createBackground((_name, error) => log.warn({ error: messageOf(error) }, "cannot read tasks"));
+  const background = createBackground((_name, error) => logStoreTrouble(log, error, "cannot read tasks"));
   /** Feeds that are being read; true: once more. */
   const reading = new Map<TaskFeed, boolean>();
   const lackingText = new Map<TaskFeed, () => void>();

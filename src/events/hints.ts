@@ -4,8 +4,8 @@
  */
 import { isObject } from "../agent/json.ts";
 import { createBackground } from "../platform/background.ts";
-import { messageOf } from "../platform/errors.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import type { Carrier } from "./carrier.ts";
 import type { Hint, Hub } from "./hub.ts";
 
@@ -22,7 +22,7 @@ export async function carryHints(deps: {
   process: string;
 }): Promise<() => Promise<void>> {
   const { hub, carrier, log, process } = deps;
-  const background = createBackground((_name, error) => log.warn({ error: messageOf(error) }, "cannot send hints"));
+  const background = createBackground((_name, error) => logStoreTrouble(log, error, "cannot send hints"));
   const waiting = new Map<string, Hint>();
   let sending = false;
 

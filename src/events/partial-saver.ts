@@ -4,10 +4,10 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { createBackground } from "../platform/background.ts";
-import { messageOf } from "../platform/errors.ts";
 import type { PartialText } from "../store/queries/journal.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import type { Hub } from "./hub.ts";
 import type { Turn } from "./live-text.ts";
 
@@ -16,9 +16,7 @@ const saveEveryMs = 300;
 /** @returns a function that stops it */
 export function savePartials(deps: { hub: Hub; store: Store; clock: Clock; log: Logger }): () => Promise<void> {
   const { hub, store, clock, log } = deps;
-  const background = createBackground((_name, error) =>
-    log.warn({ error: messageOf(error) }, "cannot save partial text"),
-  );
+  const background = createBackground((_name, error) => logStoreTrouble(log, error, "cannot save partial text"));
   const changed = new Set<string>();
   /** The attempts of which there are rows. */
   const saved = new Map<string, Turn>();

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { createConnection, createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import { after, afterEach, beforeEach, describe, test } from "node:test";
 import { createServerDatabase } from "../../test/support/databases.ts";
+import { startTcpProxy } from "../../test/support/tcp-proxy.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Database } from "./database.ts";
 import { assertVersion, openPostgres } from "./postgres.ts";
@@ -99,7 +100,7 @@ test(
   "a statement gets no answer: it fails in bounded time and the next one has a new connection",
   { skip: server === undefined },
   async () => {
-    const proxy = await startProxy(server!.url);
+    await using proxy = await startTcpProxy(server!.url);
     const timers: (() => void)[] = [];
     const clock: Clock = { ...systemClock, timer: (_ms, run) => (timers.push(run), () => {}) };
     const database = await openPostgres({ url: proxy.url, clock });
@@ -110,21 +111,18 @@ test(
     while (timers.length === 0) await new Promise((resolve) => setImmediate(resolve));
     timers[0]!();
     await assert.rejects(lost, { code: "store_unavailable", message: /no answer from PostgreSQL within 12000 ms/ });
-    proxy.pass();
     assert.deepEqual(await database.query(sql("select 3 as three")), [{ three: 3 }]);
     await database.close();
-    await proxy.close();
   },
 );
 
 test("closing gives back every connection, listening ones too", { skip: server === undefined }, async () => {
-  const proxy = await startProxy(server!.url);
+  await using proxy = await startTcpProxy(server!.url);
   const database = await openPostgres({ url: proxy.url });
   await database.listen("news", () => {});
   await Promise.all([database.query(sql("select 1")), database.query(sql("select 1"))]);
   await database.close();
   await proxy.allEnded();
-  await proxy.close();
 });
 
 test("a server that is not there is told by host, port and database, never by password", async () => {
@@ -172,39 +170,3 @@ test("a server older than 15 is refused", () => {
   assertVersion(150_000, "db:5432/agents");
   assertVersion(180_006, "db:5432/agents");
 });
-
-/** A TCP proxy before the test server, which can stop to let anything through. */
-async function startProxy(target: string) {
-  const url = new URL(target);
-  const sockets = new Set<Socket>();
-  const ended: Promise<unknown>[] = [];
-  let swallows = false;
-  const proxy = createServer((client) => {
-    const upstream = createConnection(addressOf(url));
-    sockets.add(client).add(upstream);
-    ended.push(new Promise((resolve) => client.once("close", resolve)));
-    client.on("data", (data) => swallows || upstream.write(data));
-    upstream.on("data", (data) => client.write(data));
-    client.on("close", () => upstream.destroy()).on("error", () => {});
-    upstream.on("close", () => client.destroy()).on("error", () => {});
-  }).listen(0, "127.0.0.1");
-  await new Promise((resolve) => proxy.once("listening", resolve));
-  const through = new URL(target);
-  through.host = `127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-  return {
-    url: through.href,
-    swallow: () => void (swallows = true),
-    pass: () => void (swallows = false),
-    allEnded: () => Promise.all(ended),
-    close: async () => {
-      for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => proxy.close(resolve));
-    },
-  };
-}
-
-function addressOf({ hostname, port }: URL) {
-  const host = decodeURIComponent(hostname);
-  const number = Number(port || 5432);
-  return host.startsWith("/") ? { path: `${host}/.s.PGSQL.${number}` } : { host, port: number };
-}

@@ -67,6 +67,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     const client = new Client({ ...connection, pipeline: true, query_timeout: connectTimeoutMs });
     client.on("error", (error) => outage.failed(error));
     await client.connect();
+    await client.query(`select ${keepalive}`);
     return client;
   };
   const standing = { connect, clock, random, outage };
@@ -87,6 +88,10 @@ function describeServer(url: string): string {
     );
   }
 }
+
+// So that the server, too, ends a session within half a minute whose client is gone without a word, and with it its locks.
+const keepalive = `set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+                   set_config('tcp_keepalives_count', '3', false)`;
 
 // Sent as a query and not in the startup message, which poolers refuse. Every table here begins empty and grows: a plan
 // made while it is small would scan it whole, and a prepared statement keeps its plan. All that we ask has an index.

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Tuning } from "../../src/holdfast.ts";
 import { createHoldfast, type Holdfast } from "../../src/index.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { HoldfastError } from "../../src/platform/errors.ts";
 import { readSettings } from "../../src/platform/settings.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
 import type { Database } from "../../src/store/database.ts";
@@ -42,9 +44,9 @@ export interface Couriers extends AsyncDisposable {
   heldBy(courier: Courier): Promise<HeldTask[]>;
 }
 
-/** Beside a database of their own. */
-export async function openCouriers(tuning: Partial<Tuning>): Promise<Couriers> {
-  const { url, drop } = (await createServerDatabase())!;
+/** Beside a database of their own on the test server, or the one given. */
+export async function openCouriers(tuning: Partial<Tuning>, given?: { url: string }): Promise<Couriers> {
+  const { url, drop } = given === undefined ? (await createServerDatabase())! : { ...given, drop: async () => {} };
   const directory = await mkdtemp(join(tmpdir(), "holdfast-couriers-"));
   const ledger = openLedger(join(directory, "ledger"));
   const settings = readSettings({ DATABASE_URL: url });
@@ -60,8 +62,11 @@ export async function openCouriers(tuning: Partial<Tuning>): Promise<Couriers> {
     ledger,
     api,
     async start(orders = {}) {
-      const given: WorkerOrders = { databaseUrl: url, ledger: ledger.path, tuning, ...orders };
-      const child = startScript(fileURLToPath(new URL("../chaos/worker.ts", import.meta.url)), JSON.stringify(given));
+      const complete: WorkerOrders = { databaseUrl: url, ledger: ledger.path, tuning, ...orders };
+      const child = startScript(
+        fileURLToPath(new URL("../chaos/worker.ts", import.meta.url)),
+        JSON.stringify(complete),
+      );
       children.push(child);
       return { ...child, pid: Number(await child.line()) };
     },
@@ -92,8 +97,14 @@ function startLoad(api: Holdfast): Load {
   const { signal } = enough;
   const lanes = Array.from({ length: lanesOfLoad }, async () => {
     while (!signal.aborted) {
-      const handle = await api.submit({ agent: agentName, prompt: "Go" });
-      await handle.result({ signal });
+      try {
+        const handle = await api.submit({ agent: agentName, prompt: "Go" });
+        await handle.result({ signal });
+      } catch (error) {
+        // Whoever submits while the store is away comes again a little later.
+        if (!(error instanceof HoldfastError) || error.retry === "never") throw error;
+        await systemClock.sleep(100, signal).catch(() => undefined);
+      }
     }
   });
   const all = Promise.all(lanes);
