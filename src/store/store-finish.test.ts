@@ -23,6 +23,20 @@ for (const { name, open } of await testDatabases()) {
     const version = async (sessionId: string): Promise<number | undefined> =>
       (await store.session("acme", sessionId))?.version;
 
+    test("an end does not wait for whoever saves the text of its turn", async () => {
+      const task = await desk.held();
+      const turn = { afterSeq: 0, epoch: 1, attempt: 1 };
+      await store.savePartials([{ taskId: task.id, turn, text: "So" }]);
+      let isSaved = false;
+      const saving = database
+        .batch([sql("update partial set text = 'So far' where task_id = $1", task.id), sql("select pg_sleep(1)")])
+        .then(() => (isSaved = true));
+      assert.equal((await desk.finish(task)).held, true);
+      // The embedded database does one thing after the other.
+      assert.equal(isSaved, database.kind === "embedded");
+      await saving;
+    });
+
     test("an end writes the last entries and the result together", async () => {
       const { id: taskId, sessionId, epoch, tenant } = await desk.held();
       const result = {

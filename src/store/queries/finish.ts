@@ -82,7 +82,10 @@ with ended as (
   ) e
   where s.tenant = e.tenant and s.id = e.session_id
 ), cleared as (
-  delete from partial p using ended e where p.task_id = e.id
+  -- Who saves texts locks rows in an order of its own: to wait for it is a deadlock now and then, and a whole flush undone.
+  -- What is skipped it removes itself, or goes with the task.
+  delete from partial where task_id in (
+    select p.task_id from partial p join ended e on e.id = p.task_id for update of p skip locked)
 )
 select id, finished_at as "finishedAt" from ended`;
 
