@@ -1,7 +1,7 @@
 /** The door to a broker: takes the tasks of the agents that run here, and publishes results. */
 import type { Engine } from "../../engine/engine.ts";
 import type { Broker } from "../../events/broker.ts";
-import type { Feeds } from "../../events/feeds.ts";
+import type { Hub } from "../../events/hub.ts";
 import type { Clock } from "../../platform/clock.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/log.ts";
@@ -13,7 +13,7 @@ export interface BrokerDoorDeps {
   readonly broker: Broker;
   readonly engine: Engine;
   readonly store: Store;
-  readonly feeds: Feeds;
+  readonly hub: Hub;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -4,7 +4,6 @@ import { testDatabases } from "../../../test/support/databases.ts";
 import { until } from "../../../test/support/running-holdfast.ts";
 import { newTask, noProgress, sql } from "../../../test/support/stored-tasks.ts";
 import type { Broker, ResultMessage } from "../../events/broker.ts";
-import { Feeds } from "../../events/feeds.ts";
 import { Hub } from "../../events/hub.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { systemId } from "../../platform/ids.ts";
@@ -52,7 +51,7 @@ for (const { name, open } of await testDatabases()) {
       return publishResults({
         store,
         broker,
-        feeds: new Feeds(new Hub()),
+        hub: new Hub(),
         clock: systemClock,
         log,
         metrics,

@@ -3,9 +3,8 @@
  * Who dies in between leaves it to be taken again; the broker or the consumer knows it by its id.
  */
 import { resultOf } from "../../engine/agent-result.ts";
-import { onlyTenant } from "../../engine/tenant.ts";
 import type { Broker, ResultMessage } from "../../events/broker.ts";
-import type { Feeds } from "../../events/feeds.ts";
+import type { Hub } from "../../events/hub.ts";
 import { createSignal } from "../../platform/abort.ts";
 import { createBackground } from "../../platform/background.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -19,7 +18,7 @@ import { toWireResult } from "../http/wire.ts";
 export interface PublisherDeps {
   readonly store: Store;
   readonly broker: Broker;
-  readonly feeds: Feeds;
+  readonly hub: Hub;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -28,7 +27,7 @@ export interface PublisherDeps {
 }
 
 export interface ResultPublisher {
-  /** Looks at once when there is news of this task. */
+  /** Looks at once when this task ends in this process. */
   watch(taskId: string): void;
   /** Publishes what is there, and stops. */
   stop(): Promise<void>;
@@ -37,21 +36,16 @@ export interface ResultPublisher {
 const batch = 100;
 /** A batch that is not published by then may be taken by another. */
 const leaseMs = 30_000;
-/** Tasks whose end is waited for. Beyond it all are forgotten, and their results found by looking. */
+/** Tasks whose end is waited for, of which some end elsewhere. Beyond it all are forgotten, and found by looking. */
 const mostWatched = 10_000;
 const stopWithinMs = 2_000;
 
 export function publishResults(deps: PublisherDeps): ResultPublisher {
-  const { feeds, clock, pollMs, log, broker } = deps;
+  const { hub, clock, pollMs, log, broker } = deps;
   const background = createBackground((_name, error) => log.error({ error: messageOf(error) }, "results"));
   const wake = createSignal();
   const stopping = new AbortController();
-  const watched = new Map<string, () => void>();
-
-  const forgetAll = (): void => {
-    for (const forget of watched.values()) forget();
-    watched.clear();
-  };
+  const watched = new Set<string>();
 
   background.start("results", async () => {
     const look = createLook(deps);
@@ -65,21 +59,18 @@ export function publishResults(deps: PublisherDeps): ResultPublisher {
     if (broker.isReachable) await look();
   });
 
+  // Of a task that runs elsewhere no news comes, nor is any asked for: its result is found by looking.
+  const stopListening = hub.onNews(({ type, taskId }) => {
+    if ((type === "ended" || type === "changed") && watched.delete(taskId)) wake.set();
+  });
+
   return {
     watch(taskId) {
-      if (watched.has(taskId)) return;
-      if (watched.size >= mostWatched) forgetAll();
-      const onNews = (): void => {
-        if (feed.ended === undefined) return;
-        watched.get(taskId)?.();
-        watched.delete(taskId);
-        wake.set();
-      };
-      const { feed, close } = feeds.open({ tenant: onlyTenant, taskId }, { interest: "end", onNews });
-      watched.set(taskId, close);
+      if (watched.size >= mostWatched) watched.clear();
+      watched.add(taskId);
     },
     async stop() {
-      forgetAll();
+      stopListening();
       stopping.abort();
       const gaveUp = new AbortController();
       const settled = background.settled().finally(() => gaveUp.abort());
