@@ -34,9 +34,8 @@ export interface Comparison {
 }
 
 export async function compare(options: ComparisonOptions): Promise<Comparison> {
-  const chosen = choose(options.only);
   const remarks: string[] = [];
-  const absurdSql = await bringPeers(chosen, options.absurdSql, remarks);
+  const { chosen, absurdSql } = await bringPeers(choose(options.only), options.absurdSql, remarks);
   const loadBefore = loadavg()[0] ?? 0;
   const postgres = await usePostgres(options.databaseUrl);
   try {
@@ -64,19 +63,26 @@ function choose(only: readonly string[]): SubjectEntry[] {
   throw new Error(`${unknown} is none of ${subjects.map(({ name }) => name).join(", ")}.`);
 }
 
-/** Where Absurd's schema is; empty if it is not needed, or cannot be had, which its check will say. */
+/** Installs what the chosen ones need; leaves out those that cannot have it, with one remark. */
 async function bringPeers(
-  chosen: readonly SubjectEntry[],
-  absurdSql: string | undefined,
+  wanted: readonly SubjectEntry[],
+  givenAbsurdSql: string | undefined,
   remarks: string[],
-): Promise<string> {
+): Promise<{ chosen: readonly SubjectEntry[]; absurdSql: string }> {
+  const isPeer = ({ packages }: SubjectEntry): boolean => packages.length > 0;
+  const isAbsurd = ({ packages }: SubjectEntry): boolean => packages.includes("absurd-sdk");
   try {
-    if (chosen.some(({ packages }) => packages.length > 0)) installPeers();
-    if (chosen.some(({ packages }) => packages.includes("absurd-sdk"))) return await absurdSchema(absurdSql);
+    if (wanted.some(isPeer)) installPeers();
   } catch (error) {
-    remarks.push(messageOf(error));
+    remarks.push(`The peers are left out: ${messageOf(error)}`);
+    return { chosen: wanted.filter((subject) => !isPeer(subject)), absurdSql: "" };
   }
-  return "";
+  try {
+    return { chosen: wanted, absurdSql: wanted.some(isAbsurd) ? await absurdSchema(givenAbsurdSql) : "" };
+  } catch (error) {
+    remarks.push(`Absurd is left out: ${messageOf(error)}`);
+    return { chosen: wanted.filter((subject) => !isAbsurd(subject)), absurdSql: "" };
+  }
 }
 
 async function checkAll(

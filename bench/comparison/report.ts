@@ -14,10 +14,10 @@ export function comparisonMarkdown(comparison: Comparison): string {
   const seconds = options.load.measureMs / 1_000;
   const rounds = options.rounds === 1 ? "one round" : `medians of ${options.rounds} rounds`;
   const notes = remarks.map((remark) => `- ${remark}`);
+  const tables = [speedTable(comparison), ...options.levels.map((level) => costTable(comparison, level))];
   return [
     `${machine}. ${seconds} s per cell, ${rounds}.${versions.length > 0 ? ` ${versions.join(", ")}.` : ""}`,
-    speedTable(comparison),
-    ...options.levels.map((level) => costTable(comparison, level)),
+    ...(comparison.subjects.length > 0 ? tables : []),
     ...(notes.length > 0 ? [notes.join("\n")] : []),
   ].join("\n\n");
 }
