@@ -20,11 +20,13 @@ export function savePartials(deps: { hub: Hub; store: Store; clock: Clock; log: 
   const changed = new Set<string>();
   /** The attempts of which there are rows. */
   const saved = new Map<string, Turn>();
+  /** What these rows hold: a turn that says nothing for a while is not written again and again. */
+  const written = new Map<string, PartialText>();
   let cancelTimer: (() => void) | undefined;
 
   const save = async (): Promise<void> => {
     cancelTimer = undefined;
-    const partials = [...changed].flatMap((taskId) => toPartial(taskId) ?? []);
+    const partials = [...changed].flatMap((taskId) => toPartial(taskId) ?? []).filter(isNew);
     changed.clear();
     for (const { taskId, turn, text } of partials) {
       if (text === "") saved.delete(taskId);
@@ -33,7 +35,23 @@ export function savePartials(deps: { hub: Hub; store: Store; clock: Clock; log: 
     // A row is looked after until its turn is over.
     for (const taskId of saved.keys()) changed.add(taskId);
     if (saved.size > 0) arm();
-    if (partials.length > 0) await store.savePartials(partials);
+    if (partials.length === 0) return;
+    await store.savePartials(partials);
+    for (const partial of partials) {
+      if (partial.text === "") written.delete(partial.taskId);
+      else written.set(partial.taskId, partial);
+    }
+  };
+
+  const isNew = ({ taskId, turn, text }: PartialText): boolean => {
+    const last = written.get(taskId);
+    return (
+      last === undefined ||
+      last.text.length !== text.length ||
+      last.turn.epoch !== turn.epoch ||
+      last.turn.attempt !== turn.attempt ||
+      last.turn.afterSeq !== turn.afterSeq
+    );
   };
 
   /** Undefined: a turn that came and went between two saves, which never needs a row. */
