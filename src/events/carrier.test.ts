@@ -14,7 +14,7 @@ import { openRedis, type Redis } from "./redis.ts";
 
 const server = (await testDatabases()).find(({ name }) => name === "PostgreSQL");
 const withoutRedis = await noRedis();
-const { url, prefix } = testRedis();
+const { url, prefix, clear } = testRedis();
 
 interface Case {
   readonly name: string;
@@ -43,6 +43,7 @@ for (const { name, skip, environment, open } of cases) {
       redis = skip === false && "REDIS_URL" in environment ? await openRedis({ url, log: silentLogger }) : undefined;
     });
     after(async () => {
+      if (redis !== undefined) await clear();
       await redis?.close();
       await database.close();
     });

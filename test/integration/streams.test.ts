@@ -94,7 +94,7 @@ async function submit({ base }: TalkingApi): Promise<string> {
 }
 
 const skipRedis = noServer || (await noRedis());
-const { url: redisUrl, prefix } = testRedis();
+const { url: redisUrl, prefix, clear } = testRedis();
 
 for (const [name, skip, redis] of [
   ["NOTIFY", noServer, undefined],
@@ -117,6 +117,7 @@ for (const [name, skip, redis] of [
       worker.signal("SIGTERM");
       await worker.done();
       await drop();
+      if (redis !== undefined) await clear();
     });
     const bases = () => apis.map(({ base }) => base);
 
