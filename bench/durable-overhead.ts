@@ -1,28 +1,26 @@
 /**
- * Claim: durability costs little. A task is 5 model turns, 4 of them with one tool call, about 500 bytes a message; every
- * turn and every result is durable before the next. The model answers at once, so what is measured is the engine.
+ * Claim: durability costs little. The work is that of work.ts, twice: with a tool that waits until the turn that asked for
+ * it is durable, and with one that only reads and need not. The model answers at once: what is measured is the engine.
  *
  * Beside it, in the same run and on the same database: the floor, the same ten steps as bare INSERTs that travel together
  * (one flush at a time gathers the steps of all concurrent tasks), with nothing around them.
  */
-import { createHoldfast, defineAgent, defineConfig, defineTool, type Holdfast } from "../src/index.ts";
-import { readSettings } from "../src/platform/settings.ts";
+import type { Effect } from "../src/agent/journal.ts";
 import { createCoalescer } from "../src/store/coalescer.ts";
 import type { Database } from "../src/store/database.ts";
-import { silentLogger } from "../src/telemetry/log.ts";
-import type { ModelGateway } from "../src/gateway/model-gateway.ts";
+import { runTask, startHoldfast } from "./holdfast.ts";
 import { measure, type Load, type Measured } from "./measure.ts";
+import { stepsPerTask } from "./work.ts";
 
 export interface Row extends Measured {
-  readonly subject: "holdfast" | "raw coalesced INSERTs" | "bare INSERT, one commit";
+  readonly subject: "Holdfast" | "Holdfast, tool reads" | "raw coalesced INSERTs" | "bare INSERT, one commit";
   readonly concurrency: number;
-  /** Durable writes that a task waits for one after the other. */
+  /** Messages that have to become durable, for each its own row. */
   readonly stepsPerTask: number;
   /** Kilobytes of write-ahead log per task; null where the database does not tell. */
   readonly walKb: number | null;
 }
 
-const turns = 5;
 const text = "x".repeat(400);
 
 export async function measureDurableOverhead(
@@ -42,64 +40,21 @@ export async function measureDurableOverhead(
     rows.push({ ...row, ...measured, walKb });
   };
 
-  const holdfast = await startHoldfast(database);
+  const addHoldfast = async (subject: Row["subject"], concurrency: number, effect: Effect): Promise<void> => {
+    const holdfast = await startHoldfast({ database, effect });
+    await add({ subject, concurrency, stepsPerTask }, () => runTask(holdfast));
+    await holdfast.stop();
+  };
+
   await add({ subject: "bare INSERT, one commit", concurrency: 1, stepsPerTask: 1 }, () => bareInsert(database));
   for (const concurrency of levels) {
     const insert = createRawInsert(database);
-    await add({ subject: "raw coalesced INSERTs", concurrency, stepsPerTask: turns * 2 }, () => rawTask(insert));
-    await add({ subject: "holdfast", concurrency, stepsPerTask: turns * 2 }, () => holdfastTask(holdfast));
+    await add({ subject: "raw coalesced INSERTs", concurrency, stepsPerTask }, () => rawTask(insert));
+    await addHoldfast("Holdfast", concurrency, "idempotent");
+    await addHoldfast("Holdfast, tool reads", concurrency, "read");
   }
-  await holdfast.stop();
   return rows;
 }
-
-export async function startHoldfast(database: Database): Promise<Holdfast> {
-  const lookUp = defineTool({
-    name: "look_up",
-    version: "1.0.0",
-    description: "Looks something up.",
-    effect: "read",
-    input: { type: "object", properties: { turn: { type: "number" }, text: { type: "string" } } },
-    run: () => ({ found: text }),
-  });
-  const limits = { maxSteps: turns + 1, tokens: 1_000_000 };
-  const agent = defineAgent({ name: "bench", instructions: "Look things up.", tools: ["look_up"], limits });
-  // The bench owns the database: it outlives this instance.
-  const borrowed: Database = { ...database, close: () => Promise.resolve() };
-  return createHoldfast(defineConfig({ agents: [agent], tools: [lookUp] }), {
-    settings: readSettings({}),
-    parts: { database: borrowed, gateway: instantModel, log: silentLogger },
-  });
-}
-
-/** @param sessionId default: a new session */
-export async function holdfastTask(holdfast: Holdfast, sessionId?: string): Promise<void> {
-  const task = await holdfast.submit({ prompt: text, sessionId });
-  const result = await task.result();
-  if (result.stepsUsed !== turns || result.toolCalls !== turns - 1) throw new Error(JSON.stringify(result));
-}
-
-/** Answers at once and keeps nothing: what is measured is the engine. */
-const instantModel: ModelGateway = {
-  call: ({ messages }) => {
-    // What came before belongs to earlier tasks of the session.
-    const asked = messages.findLastIndex(({ role }) => role === "user");
-    const turn = messages.slice(asked).filter(({ role }) => role === "assistant").length;
-    const last = turn === turns - 1;
-    return Promise.resolve({
-      parts: [
-        last ? { type: "text", text } : { type: "call", id: `call_${turn}`, tool: "look_up", input: { turn, text } },
-      ],
-      finish: last ? "stop" : "calls",
-      model: "instant/model",
-      usage: { input: 10, cached: 0, output: 5, reasoning: 0, estimated: false },
-      costMicros: 0,
-      ttftMs: 0,
-      tpotMs: 0,
-      attempts: [],
-    });
-  },
-};
 
 type RawInsert = (row: { task_id: string; seq: number; body: unknown }) => Promise<undefined>;
 
@@ -123,7 +78,7 @@ export function createRawInsert(database: Database): RawInsert {
 
 export async function rawTask(insert: RawInsert): Promise<void> {
   const task_id = crypto.randomUUID();
-  for (let seq = 1; seq <= turns * 2; seq++) await insert({ task_id, seq, body: { text, seq } });
+  for (let seq = 1; seq <= stepsPerTask; seq++) await insert({ task_id, seq, body: { text, seq } });
 }
 
 async function bareInsert(database: Database): Promise<void> {

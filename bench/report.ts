@@ -16,7 +16,7 @@ export function printDurableOverhead(rows: readonly Row[]): void {
       "p50 ms": row.p50Ms.toFixed(1),
       "p99 ms": row.p99Ms.toFixed(1),
       "step ms": stepMs.toFixed(2),
-      "of raw": row.subject === "holdfast" && floor ? percent(row.tasksPerSecond / floor.tasksPerSecond) : "",
+      "of raw": row.subject.startsWith("Holdfast") && floor ? percent(row.tasksPerSecond / floor.tasksPerSecond) : "",
       "step / bare INSERT": bare && row.concurrency === 1 ? (stepMs / bare.p50Ms).toFixed(2) : "",
       "WAL KB/task": row.walKb?.toFixed(1) ?? "",
     };

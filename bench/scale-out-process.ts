@@ -1,6 +1,6 @@
 /** A process of bench/scale-out.ts: a worker, or the one that submits tasks and waits for their results. */
 import { createInterface } from "node:readline";
-import { runTask, startHoldfast } from "./comparison/holdfast.ts";
+import { runTask, startHoldfast } from "./holdfast.ts";
 import { measure } from "./measure.ts";
 
 interface Duty {
@@ -13,7 +13,7 @@ interface Duty {
 
 const duty = JSON.parse(process.argv[2] ?? "") as Duty;
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const holdfast = await startHoldfast(duty.databaseUrl, { roles: [duty.role] });
+const holdfast = await startHoldfast({ database: duty.databaseUrl, roles: [duty.role] });
 print({ ready: true });
 if (duty.role === "api") {
   await lines.next();

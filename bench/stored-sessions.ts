@@ -7,7 +7,7 @@ import { openPostgres } from "../src/store/postgres.ts";
 import type { Database } from "../src/store/database.ts";
 import type { Holdfast } from "../src/index.ts";
 import { createServerDatabase } from "../test/support/databases.ts";
-import { holdfastTask, startHoldfast } from "./durable-overhead.ts";
+import { runTask, startHoldfast } from "./holdfast.ts";
 import { measure, type Load } from "./measure.ts";
 
 export async function measureStoredSessions(sessions: number, load: Load & { concurrency: number }): Promise<void> {
@@ -15,9 +15,9 @@ export async function measureStoredSessions(sessions: number, load: Load & { con
   if (server === undefined) return console.log("PostgreSQL is not reachable: there is nothing to store sessions on.");
   const database = await openPostgres({ url: server.url });
   await migrate(database);
-  const holdfast = await startHoldfast(database);
-  const inNewSession = () => holdfastTask(holdfast);
-  const inStoredSession = () => holdfastTask(holdfast, `stored-${Math.ceil(Math.random() * sessions)}`);
+  const holdfast = await startHoldfast({ database });
+  const inNewSession = () => runTask(holdfast);
+  const inStoredSession = () => runTask(holdfast, `stored-${Math.ceil(Math.random() * sessions)}`);
   try {
     const rows = [{ sessions: "none", tasks: "in new sessions", ...(await run(inNewSession, load)) }];
     const startedAt = performance.now();

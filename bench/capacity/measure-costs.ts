@@ -7,7 +7,7 @@ import { migrate } from "../../src/store/migrate.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
 import type { Database, Statement } from "../../src/store/database.ts";
 import { createServerDatabase } from "../../test/support/databases.ts";
-import { holdfastTask, startHoldfast } from "../durable-overhead.ts";
+import { runTask, startHoldfast } from "../holdfast.ts";
 import { measure, type Load } from "../measure.ts";
 import { turns } from "../work.ts";
 import type { Costs, FlushCost, Write } from "./model.ts";
@@ -30,7 +30,7 @@ export async function measureCosts(load: Load): Promise<MeasuredCosts | undefine
   const database = await openPostgres({ url: server.url });
   await migrate(database);
   const samples: Samples = { submit: [], append: [], finish: [] };
-  const holdfast = await startHoldfast(timed(database, samples));
+  const holdfast = await startHoldfast({ database: timed(database, samples), effect: "read" });
   try {
     const costs = await measureAt(holdfast, load, database);
     const flush = { submit: fit(samples.submit), append: fit(samples.append), finish: fit(samples.finish) };
@@ -48,7 +48,7 @@ async function measureAt(holdfast: Holdfast, load: Load, database: Database): Pr
   let last = { concurrency: 0, tasksPerSecond: 0, workerMs: 0 };
   for (const concurrency of levels) {
     const cpuBefore = process.cpuUsage();
-    const measured = await measure(() => holdfastTask(holdfast), { ...load, concurrency });
+    const measured = await measure(() => runTask(holdfast), { ...load, concurrency });
     const { user, system } = process.cpuUsage(cpuBefore);
     tasks += measured.allTasks;
     const workerMs = (user + system) / 1_000 / measured.allTasks / writesPerTask;
