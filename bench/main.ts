@@ -9,6 +9,7 @@
  *   npm run bench -- --stored-sessions 1000000      on an empty database, and on one that keeps a million sessions
  *   npm run bench -- --capacity                     a million sessions, simulated with the costs measured here
  *   npm run bench -- --size                         what long tasks, waiting tasks and tasks in flight cost
+ *   npm run bench -- --queue                        claims and fairness, with up to 100,000 tasks waiting
  *
  * Absolute figures hold only for the machine they were measured on: compare the ratios within one run. What each measures,
  * and how, is on docs/operations/performance.md.
@@ -22,6 +23,7 @@ import { databasesToMeasure, serverToMeasure } from "./databases.ts";
 import { measureDurableOverhead } from "./durable-overhead.ts";
 import type { Load } from "./measure.ts";
 import { measureStoredSessions } from "./stored-sessions.ts";
+import { measureClaims, measureWaits } from "./queue.ts";
 import { printDurableOverhead } from "./report.ts";
 import { measureScaleOut } from "./scale-out.ts";
 import { measureCostGrowth, measureInFlight, measureWaiting } from "./size.ts";
@@ -38,6 +40,7 @@ const { values } = parseArgs({
     // With --size:
     "in-flight": { type: "string", default: "10000" },
     waiting: { type: "string", default: "100000" },
+    queue: { type: "boolean", default: false },
     // With --peers or --scale-out: a server to use instead of one of the run's own.
     "database-url": { type: "string" },
     // With --peers:
@@ -59,6 +62,7 @@ else if (values.capacity) await measureCapacity(loadOf("4"));
 else if (values["scale-out"])
   await measureScaleOut({ concurrency: Math.max(...levels()), load: loadOf("8"), databaseUrl });
 else if (values.size) await runSize();
+else if (values.queue) await runQueue();
 else await runDurableOverhead();
 
 function loadOf(defaultSeconds: string): Load {
@@ -85,6 +89,15 @@ async function runSize(): Promise<void> {
     console.table(await measureInFlight(database, Number(values["in-flight"])));
     console.log(`\nTasks that wait, on ${name}\n`);
     console.table(await measureWaiting(database, Number(values.waiting)));
+  }
+}
+
+async function runQueue(): Promise<void> {
+  for await (const { name, database } of databasesToMeasure()) {
+    console.log(`\nClaims on ${name}: so many tasks of so many tenants wait\n`);
+    console.table(await measureClaims(database));
+    console.log(`\nWaits on ${name}: three tasks of one tenant, 16 slots, a model that takes 50 ms\n`);
+    console.table(await measureWaits(database));
   }
 }
 

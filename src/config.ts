@@ -1,5 +1,7 @@
 /** What runs here: agents and tools, as written in holdfast.config.ts. */
 import type { AgentDefinition } from "./agent/definition.ts";
+import { overloadLimits, type OverloadOptions } from "./engine/overload.ts";
+import { queueRules, type TenantRules } from "./engine/queue-rules.ts";
 import { InvalidInputError, messageOf } from "./platform/errors.ts";
 import { createToolCatalogue } from "./tools/catalogue.ts";
 import type { Tool } from "./tools/define-tool.ts";
@@ -12,6 +14,14 @@ export interface HoldfastConfig {
   readonly slots?: number;
   /** Tasks that may wait for a worker, before submits are refused with 429; default 10,000. */
   readonly maxWaiting?: number;
+  /** Tasks of one session that may be open, before submits to it are refused with 429; default 1,000. */
+  readonly maxPerSession?: number;
+  /** What each tenant may have of the queue, unless `tenants` says otherwise. */
+  readonly tenantRules?: TenantRules;
+  /** By the name of the tenant. */
+  readonly tenants?: Readonly<Record<string, TenantRules>>;
+  /** When a process that cannot keep up refuses new tasks with 503; `false`: never. */
+  readonly overload?: OverloadOptions | false;
 }
 
 /**
@@ -33,6 +43,8 @@ export function defineConfig(config: HoldfastConfig): HoldfastConfig {
       }
     }
   }
+  queueRules(config);
+  if (config.overload !== undefined && config.overload !== false) overloadLimits(config.overload);
   return config;
 }
 

@@ -11,7 +11,9 @@ import type { AgentResult } from "./engine/agent-result.ts";
 import { createBacklog } from "./engine/backlog.ts";
 import { createConversations, historyShare } from "./engine/conversations.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { overloadLimits, watchOverload, type Overload } from "./engine/overload.ts";
 import { openProgram, type OpenProgram } from "./engine/program.ts";
+import { queueRules, type QueueRules } from "./engine/queue-rules.ts";
 import { keepRetention } from "./engine/retention.ts";
 import { defaultRetries, type RetryPolicy } from "./engine/task-run.ts";
 import type { TaskRequest } from "./engine/task-request.ts";
@@ -31,6 +33,7 @@ import type { ModelGateway } from "./gateway/model-gateway.ts";
 import { createProviders } from "./gateway/providers/registry.ts";
 import { systemClock, type Clock } from "./platform/clock.ts";
 import { assert } from "./platform/errors.ts";
+import { watchEventLoop, type EventLoop } from "./platform/event-loop.ts";
 import { systemId, type NewId } from "./platform/ids.ts";
 import { systemRandom, type Random } from "./platform/random.ts";
 import { processEnvironment, readSettings, type Settings } from "./platform/settings.ts";
@@ -68,6 +71,7 @@ export interface Parts {
   readonly random: Random;
   readonly newId: NewId;
   readonly log: Logger;
+  readonly eventLoop: EventLoop;
 }
 
 export interface Tuning {
@@ -82,7 +86,6 @@ export interface Tuning {
 
 const defaultTuning: Tuning = { leaseMs: 5_000, pollMs: 500, drainMs: 20_000, retries: defaultRetries };
 const defaultSlots = 256;
-const defaultMaxWaiting = 10_000;
 
 /** A task that was submitted, to wait for, watch or cancel. */
 export interface TaskHandle {
@@ -105,6 +108,8 @@ export interface Holdfast {
   readonly config: HoldfastConfig;
   /** Undefined in a process that only serves the API. */
   readonly worker: Worker | undefined;
+  /** Asked by whoever takes tasks from outside, before reading them. */
+  readonly overload: Overload;
   /** Accepts a task; it is durable when this resolves. */
   submit(request: TaskRequest): Promise<TaskHandle>;
   task(id: string): TaskHandle;
@@ -136,16 +141,22 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   });
   const agents = new Map(config.agents.map((agent) => [agent.name, agent]));
   const feeds = new Feeds(hub);
-  const shared = { ...parts, store, hub, feeds, metrics, tools, agents, pollMs: tuning.pollMs };
-  const mostWaiting = config.maxWaiting ?? defaultMaxWaiting;
+  const rules = queueRules(config);
+  const { maxPerSession } = rules;
+  const shared = { ...parts, store, hub, feeds, metrics, tools, agents, rules, maxPerSession, pollMs: tuning.pollMs };
   const worker = startWorker({ ...shared, database, config, options, tuning, settings });
-  const engine = createEngine({ ...shared, worker, backlog: createBacklog({ ...shared, mostWaiting }) });
+  const engine = createEngine({ ...shared, worker, backlog: createBacklog(shared) });
+  const limits = config.overload === false ? undefined : overloadLimits(config.overload ?? {});
+  const overload = watchOverload({ ...shared, limits });
   const redis = settings.redisUrl === null ? undefined : await openRedis({ url: settings.redisUrl, log: parts.log });
   const runsHere = (taskId: string): boolean => worker?.runs(taskId) === true;
   const stopReading = readFeeds({ ...shared, runsHere });
   const stopMessages = await startMessages({ ...shared, redis, settings, runsHere }, database);
   const hosted = worker === undefined ? [] : (options.hostedAgents ?? [...agents.keys()]);
-  const door = await openDoor({ ...shared, engine, agents: hosted }, { redis, settings, lockMs: tuning.leaseMs });
+  const door = await openDoor(
+    { ...shared, engine, overload, agents: hosted },
+    { redis, settings, lockMs: tuning.leaseMs },
+  );
   const stopPartials = savePartials(shared);
   const stopRetention = keepRetention({ ...shared, retention: settings.retention });
   return {
@@ -156,6 +167,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     settings,
     config,
     worker,
+    overload,
     async submit(request) {
       const { task, messageId } = await engine.submit(onlyTenant, request);
       return taskHandle(engine, task.taskId, messageId);
@@ -163,6 +175,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     task: (id) => taskHandle(engine, id),
     async stop() {
       await door?.stopTaking();
+      overload.stop();
       // The first of all: nothing more is claimed from this moment on.
       await worker?.stop();
       await stopRetention();
@@ -185,6 +198,7 @@ function assembleParts(settings: Settings, { parts = {} }: HoldfastOptions): Omi
     random,
     newId: parts.newId ?? systemId,
     log: parts.log ?? createLogger({ level: settings.logLevel, format: settings.logFormat }),
+    eventLoop: parts.eventLoop ?? watchEventLoop(),
     gateway: parts.gateway ?? createModelGateway({ providers: createProviders(settings.providers), clock, random }),
   };
 }
@@ -239,6 +253,7 @@ interface WorkerParts extends Parts {
   readonly metrics: Metrics;
   readonly tools: ReturnType<typeof createToolRunner>;
   readonly agents: ReadonlyMap<string, HoldfastConfig["agents"][number]>;
+  readonly rules: QueueRules;
   readonly config: HoldfastConfig;
   readonly options: HoldfastOptions;
   readonly tuning: Tuning;
@@ -265,6 +280,7 @@ function startWorker(parts: WorkerParts): Worker | undefined {
     conversations,
     lock: parts.database.holdLock(),
     openProgram: open,
+    queue: parts.rules,
     settings: {
       ...tuning,
       agents: options.hostedAgents ?? [...agents.keys()],

@@ -11,6 +11,15 @@ export interface AgentDefinition {
   /** References to tools, `name` or `name@range`, as in "refund@^1". */
   readonly tools: readonly string[];
   readonly limits: Limits;
+  readonly queue: QueueLimits;
+}
+
+/** How many tasks of an agent there may be at the same time; null: no bound of its own. */
+export interface QueueLimits {
+  /** In all processes together; more wait. */
+  readonly maxRunning: number | null;
+  /** That wait for a worker; more are refused. */
+  readonly maxWaiting: number | null;
 }
 
 /** Hard ceilings of one task. */
@@ -51,6 +60,13 @@ export interface AgentOptions {
     deadlineMs?: number;
     onLimit?: "stop" | "ask";
   };
+  /** Default: no bounds but those of all agents together. */
+  queue?: {
+    /** Tasks of this agent that run at the same time, in all processes together. */
+    maxRunning?: number;
+    /** Tasks of this agent that wait for a worker before submits are refused with 429. */
+    maxWaiting?: number;
+  };
 }
 
 const namePattern = /^[a-z][a-z0-9_-]{0,62}$/;
@@ -61,7 +77,7 @@ const modelPattern = /^[a-z][a-z0-9-]*\/\S+$/;
  * @throws InvalidInputError `invalid_agent` with the path of what is wrong
  */
 export function defineAgent(options: AgentOptions): AgentDefinition {
-  const { limits = {} } = options;
+  const { limits = {}, queue = {} } = options;
   requireMatch(options.name, {
     pattern: namePattern,
     path: "/name",
@@ -78,6 +94,8 @@ export function defineAgent(options: AgentOptions): AgentDefinition {
   requirePositive(limits.tokens, "/limits/tokens");
   requirePositive(limits.deadlineMs, "/limits/deadlineMs");
   requirePositive(limits.costUsd, "/limits/costUsd");
+  requireCount(queue.maxRunning, "/queue/maxRunning");
+  requireCount(queue.maxWaiting, "/queue/maxWaiting");
   return {
     name: options.name,
     version: options.version ?? "1.0.0",
@@ -92,6 +110,7 @@ export function defineAgent(options: AgentOptions): AgentDefinition {
       deadlineMs: limits.deadlineMs ?? null,
       onLimit: limits.onLimit ?? defaultLimits.onLimit,
     },
+    queue: { maxRunning: queue.maxRunning ?? null, maxWaiting: queue.maxWaiting ?? null },
   };
 }
 
@@ -103,4 +122,9 @@ function requireMatch(value: unknown, { pattern, path, rule }: { pattern: RegExp
 function requirePositive(value: number | undefined, path: string): void {
   if (value === undefined || (Number.isFinite(value) && value > 0)) return;
   throw new InvalidInputError("invalid_agent", `${path} is ${value}, but must be a number above 0.`, path);
+}
+
+function requireCount(value: number | undefined, path: string): void {
+  if (value === undefined || (Number.isInteger(value) && value > 0 && value < 2 ** 31)) return;
+  throw new InvalidInputError("invalid_agent", `${path} is ${value}, but must be a whole number above 0.`, path);
 }

@@ -1,6 +1,6 @@
 /** What went wrong, as one line that says what to do, and the exit code that goes with it. */
 import { CommanderError } from "commander";
-import { HoldfastError, messageOf } from "../platform/errors.ts";
+import { HoldfastError, messageOf, UnavailableError } from "../platform/errors.ts";
 import { exitCodes } from "./context.ts";
 import { printable, type Terminal } from "./terminal.ts";
 
@@ -28,7 +28,13 @@ function failureLine(error: unknown, { paintNote }: Terminal): string {
   }
   const { code, path, message } = error;
   const place = path === undefined || message.includes(path) ? "" : ` at ${path}`;
-  return `${label} ${printable(message)} ${paintNote("dim", `(${code}${place})`)}`;
+  return `${label} ${printable(message)} ${paintNote("dim", `(${code}${place}${comeBack(error)})`)}`;
+}
+
+/** When a service that is too busy said to come again. */
+function comeBack(error: HoldfastError): string {
+  if (!(error instanceof UnavailableError) || typeof error.retry !== "object") return "";
+  return `; try again in ${Math.max(1, Math.ceil(error.retry.afterMs / 1_000))} s`;
 }
 
 function causes(error: unknown): string[] {

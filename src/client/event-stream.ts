@@ -5,7 +5,7 @@
  */
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { Clock } from "../platform/clock.ts";
-import { HoldfastError } from "../platform/errors.ts";
+import { HoldfastError, UnavailableError } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
 import type { Connection } from "./connection.ts";
 import type { AgentResult, Delta, Entry, TaskEvent } from "./wire.ts";
@@ -25,6 +25,8 @@ export interface EventStreamOptions {
 
 const shortestPauseMs = 500;
 const longestPauseMs = 10_000;
+/** A service may ask for more. */
+const longestAskedMs = 60_000;
 /** In a row, without an event in between: about three minutes. */
 const mostFailures = 20;
 /** The server gives a sign of life every 15 s. */
@@ -36,6 +38,7 @@ export async function* streamEvents(deps: EventStreamDeps, options: EventStreamO
   let after = options.after;
   let connected = false;
   let failures = 0;
+  let askedMs = 0;
   // No bound but the failures: a task may wait for a human for days, over any number of connections.
   while (!signal.aborted) {
     try {
@@ -52,12 +55,14 @@ export async function* streamEvents(deps: EventStreamDeps, options: EventStreamO
       }
       // The server ended the stream: it is there, and connecting again will do.
       failures = 0;
+      askedMs = 0;
     } catch (error) {
       if (signal.aborted) return;
       if (!connected || !isPassing(error) || failures >= mostFailures) throw error;
       failures += 1;
+      askedMs = askedPauseMs(error);
     }
-    if (!(await pause(deps, failures, signal))) return;
+    if (!(await pause(deps, { failures, askedMs, signal }))) return;
   }
 }
 
@@ -150,10 +155,22 @@ function isPassing(error: unknown): boolean {
   return !(error instanceof HoldfastError) || error.retry !== "never";
 }
 
+/** How long a service that is there, but too busy, asked to be left alone. */
+function askedPauseMs(error: unknown): number {
+  if (!(error instanceof UnavailableError) || typeof error.retry !== "object") return 0;
+  return Math.min(longestAskedMs, error.retry.afterMs);
+}
+
+interface Pause {
+  readonly failures: number;
+  readonly askedMs: number;
+  readonly signal: AbortSignal;
+}
+
 /** @returns false when the signal aborted */
-async function pause({ clock, random }: EventStreamDeps, failures: number, signal: AbortSignal): Promise<boolean> {
+async function pause({ clock, random }: EventStreamDeps, { failures, askedMs, signal }: Pause): Promise<boolean> {
   const longest = Math.min(longestPauseMs, shortestPauseMs * 2 ** failures);
-  return clock.sleep(longest * (0.5 + random() / 2), signal).then(
+  return clock.sleep(Math.max(askedMs, longest * (0.5 + random() / 2)), signal).then(
     () => true,
     () => false,
   );

@@ -29,7 +29,7 @@ export interface ForkDeps {
   readonly backlog: Backlog;
 }
 
-/** @throws NotFoundError; InvalidInputError `no_such_step`; UnavailableError `queue_full` */
+/** @throws NotFoundError; InvalidInputError `no_such_step`; UnavailableError `queue_full`, `tenant_queue_full`, `agent_queue_full` */
 export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork): Promise<AgentResult> {
   const { store, hub, newId } = deps;
   const { tenant, taskId } = address;
@@ -42,7 +42,7 @@ export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork)
     const message = `Task ${taskId} has ${steps.ends.length} whole steps; ${step} is beyond them.`;
     throw new InvalidInputError("no_such_step", message, "/step");
   }
-  await deps.backlog.admit();
+  await deps.backlog.admit(original);
   const id = newId();
   const task = {
     id,

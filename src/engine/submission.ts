@@ -6,8 +6,9 @@ import type { Hub } from "../events/hub.ts";
 import type { Clock } from "../platform/clock.ts";
 import { ConflictError, InvalidInputError } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
+import type { Submit } from "../store/queries/submit.ts";
 import type { Store } from "../store/store.ts";
-import type { NewTask, TaskStatus } from "../store/task-row.ts";
+import type { TaskStatus } from "../store/task-row.ts";
 import type { Delivered } from "../store/worker-writes.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
@@ -25,6 +26,8 @@ export interface SubmissionDeps {
   /** The agents that may be asked for. */
   readonly agents: ReadonlyMap<string, AgentDefinition>;
   readonly backlog: Backlog;
+  /** Tasks of one session that have not ended: at most so many. */
+  readonly maxPerSession: number;
   /** The worker in this process, if there is one: what it can run at once does not wait to be claimed. */
   readonly worker: Pick<Worker, "reserve" | "runs"> | undefined;
 }
@@ -32,7 +35,7 @@ export interface SubmissionDeps {
 /**
  * Accepts a task, or a message to the task that is at work in its session. What is answered is durable.
  * @throws InvalidInputError `invalid_request`, `unknown_agent`, `agent_required`; ConflictError `idempotency_key_reused`;
- *   UnavailableError `queue_full`, `inbox_full`
+ *   UnavailableError `queue_full`, `tenant_queue_full`, `agent_queue_full`, `session_queue_full`, `inbox_full`
  */
 export async function submitTask(deps: SubmissionDeps, tenant: string, request: SubmitRequest): Promise<Accepted> {
   const { store, hub, newId, backlog, metrics } = deps;
@@ -42,17 +45,19 @@ export async function submitTask(deps: SubmissionDeps, tenant: string, request: 
   const identity = { id, tenant, sessionId: request.sessionId ?? id, requestHash };
   const task = { ...toNewTask(request, agent, identity), resultTo: request.resultTo };
   const whileBusy = whileBusyOf(request);
-  await backlog.admit();
-  const reservation = deps.worker?.reserve(agent.name);
-  const worker = reservation?.workerId ?? null;
-  const submitted = await deliver(store, { task, worker }, whileBusy).catch((error: unknown) => {
+  const doesNotWait = await backlog.admit(task);
+  const reservation = deps.worker?.reserve(task);
+  const submit = { task, worker: reservation?.workerId ?? null, mostOpen: deps.maxPerSession };
+  const submitted = await deliver(store, submit, whileBusy).catch((error: unknown) => {
     reservation?.cancel();
     throw error;
   });
   const claimed = submitted.created && submitted.leftFor === undefined && submitted.claimed;
+  if (claimed || !submitted.created || submitted.leftFor !== undefined) doesNotWait();
   if (claimed) reservation?.launch({ ...task, ...submitted, ...firstLease });
   else reservation?.cancel();
   if (!submitted.created) {
+    if (submitted.sessionIsFull) throw backlog.sessionIsFull(task);
     if (submitted.requestHash === requestHash) {
       // It may have come in by another door the first time.
       if (request.resultTo !== undefined)
@@ -84,11 +89,7 @@ export interface Accepted {
 
 const firstLease = { epoch: 1, takeovers: 0, isNew: true, cancelRequestedBy: null, unheard: 0 };
 
-async function deliver(
-  store: Store,
-  submit: { task: NewTask; worker: string | null },
-  whileBusy: WhileBusy,
-): Promise<Delivered> {
+async function deliver(store: Store, submit: Submit, whileBusy: WhileBusy): Promise<Delivered> {
   if (whileBusy === "queue") return store.submit(submit);
   return store.deliver({ ...submit, interrupts: whileBusy === "interrupt" });
 }

@@ -13,26 +13,34 @@ export interface SweeperDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly pollMs: number;
-  /** Set after every sweep: a poll for work whose hint was lost. */
+  /** Set when tasks wait, of which a hint may have been lost; and now and then, for what else a worker has to do. */
   readonly wake: Signal;
+  readonly longestQuietMs: number;
 }
 
 const longestPauseMs = 2_000;
 
 export async function sweep(deps: SweeperDeps, signal: AbortSignal): Promise<void> {
-  const { store, clock, random, log, pollMs, wake } = deps;
+  const { store, clock, random, log, pollMs, wake, longestQuietMs } = deps;
+  let wokeAt = clock.monotonic();
   const backoff = createBackoff(random, { firstMs: pollMs, mostMs: Math.max(pollMs, longestPauseMs) });
   while (!signal.aborted) {
     let pauseMs = pollMs;
+    let mayRun = true;
     try {
-      const { nextInMs } = await store.wakeDue();
+      const swept = await store.wakeDue();
+      const { nextInMs } = swept;
+      mayRun = swept.mayRun;
       if (nextInMs !== null) pauseMs = Math.min(pollMs, Math.max(1, nextInMs));
       backoff.reset();
     } catch (error) {
       pauseMs = backoff.nextMs();
       logStoreTrouble(log, error, "cannot look for tasks whose time has come; trying again");
     }
-    wake.set();
+    if (mayRun || clock.monotonic() - wokeAt >= longestQuietMs) {
+      wokeAt = clock.monotonic();
+      wake.set();
+    }
     await clock.sleep(pauseMs, signal).catch(() => undefined);
   }
 }

@@ -92,12 +92,15 @@ for (const { name, open } of await testDatabases()) {
         query: async <Row>(statement: Parameters<Database["query"]>[0]): Promise<Row[]> => {
           // To give a task back takes longer than to take leave.
           if (statement.text.startsWith("update task")) await new Promise((resolve) => setTimeout(resolve, 30));
-          const rows = await database.query<Row>(statement);
-          if (isLate && statement.name === "claim" && rows.length > 0) {
+          return database.query<Row>(statement);
+        },
+        batch: async (statements) => {
+          const results = await database.batch(statements);
+          if (isLate && statements.at(-1)?.name === "claim" && results.at(-1)?.length !== 0) {
             claiming.resolve();
             await gate.promise;
           }
-          return rows;
+          return results;
         },
       };
       const start: Start = { script: threeTurns, tools, agent: agent("claims") };

@@ -15,6 +15,7 @@ import { messageOf } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import type { ProcessLock } from "../store/database.ts";
+import { firstTurn } from "../store/queries/claim.ts";
 import type { Store } from "../store/store.ts";
 import type { ClaimedTask } from "../store/task-row.ts";
 import type { Wishes } from "../store/worker-writes.ts";
@@ -23,11 +24,13 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { Conversations } from "./conversations.ts";
 import { Inbox } from "./inbox.ts";
 import { takeLease, type Lease } from "./lease.ts";
+import type { QueueRules } from "./queue-rules.ts";
 import type { OpenProgram } from "./program.ts";
 import { reap } from "./reaper.ts";
 import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import { sweep } from "./sweeper.ts";
 import { LeaseLostError, TaskJournal } from "./task-journal.ts";
+import { turnAfter } from "./turns.ts";
 import { runTask, TaskCancelled, type RetryPolicy, type RunOutcome } from "./task-run.ts";
 
 export interface WorkerDeps {
@@ -43,6 +46,7 @@ export interface WorkerDeps {
   readonly openProgram: OpenProgram;
   readonly conversations: Conversations;
   readonly settings: WorkerSettings;
+  readonly queue: Pick<QueueRules, "shares" | "limitsRunning">;
 }
 
 export interface WorkerSettings {
@@ -104,6 +108,8 @@ export class Worker {
   #claiming = 0;
   /** The last claim left tasks waiting that could not be taken: those come before any that is submitted now. */
   #behind = true;
+  /** Whose turn it is among the tenants that wait. */
+  #turn = firstTurn;
   #reconciledAt = Number.NEGATIVE_INFINITY;
   readonly #wake = createSignal();
   /** Aborts when nothing more is claimed. */
@@ -126,7 +132,8 @@ export class Worker {
       if (hint.type === "interrupt") this.#lookForInterrupts(hint.taskId);
     });
     this.#stopping.signal.addEventListener("abort", stopListening, { once: true });
-    const housekeeping = { ...this.#deps, pollMs: settings.pollMs, wake: this.#wake };
+    const { pollMs, leaseMs } = settings;
+    const housekeeping = { ...this.#deps, pollMs, longestQuietMs: leaseMs / 5, wake: this.#wake };
     this.#background.start("worker", () => this.#work());
     this.#background.start("sweeper", () => sweep(housekeeping, this.#stopping.signal));
     this.#background.start("reaper", () => reap(housekeeping, this.#stopping.signal));
@@ -142,11 +149,11 @@ export class Worker {
   }
 
   /**
-   * Keeps a slot for a task of this agent that is about to be submitted, so that it runs at once, claimed by the statement
-   * that stores it. Undefined when it must wait its turn: no slot is free, or others wait already.
+   * Keeps a slot for a task that is about to be submitted, so that it runs at once, claimed by the statement that stores
+   * it. Undefined when it must wait its turn: no slot is free, others wait already, or how many may run is bounded.
    */
-  reserve(agent: string): Reservation | undefined {
-    const { settings } = this.#deps;
+  reserve({ tenant, agent }: Pick<ClaimedTask, "tenant" | "agent">): Reservation | undefined {
+    const { settings, queue } = this.#deps;
     if (
       this.#stopping.signal.aborted ||
       this.#behind ||
@@ -155,7 +162,7 @@ export class Worker {
       !this.leased
     )
       return undefined;
-    if (this.#free() <= 0 || !settings.agents.includes(agent)) return undefined;
+    if (this.#free() <= 0 || !settings.agents.includes(agent) || queue.limitsRunning(tenant, agent)) return undefined;
     this.#reserved += 1;
     const lease = this.#lease;
     return {
@@ -248,7 +255,7 @@ export class Worker {
 
   /** @returns whether there may be more to claim right now */
   async #claim({ workerId, lost }: Lease): Promise<boolean> {
-    const { store, log, settings } = this.#deps;
+    const { store, log, settings, queue } = this.#deps;
     const limit = Math.min(this.#free(), mostPerClaim);
     if (limit <= 0) {
       this.#behind = true;
@@ -256,12 +263,14 @@ export class Worker {
     }
     this.#claiming = limit;
     try {
-      const tasks = await store.claim({ worker: workerId, agents: settings.agents, limit });
+      const { agents } = settings;
+      const tasks = await store.claim({ worker: workerId, agents, limit, turn: this.#turn, shares: queue.shares });
+      this.#turn = turnAfter(this.#turn, tasks, limit);
       const resumed = tasks.filter((task) => !task.isNew).map(({ id }) => id);
       const journals = resumed.length === 0 ? undefined : await store.journals(resumed);
       for (const task of tasks) this.#launch(task, journals?.get(task.id) ?? []);
       if (lost.aborted) this.#abandonAll();
-      this.#behind = tasks.length === limit;
+      this.#behind = tasks.some(({ more }) => more);
       return this.#behind;
     } catch (error) {
       this.#behind = true;
@@ -277,13 +286,14 @@ export class Worker {
   }
 
   #launch(task: ClaimedTask, entries: readonly Entry[]): void {
-    const { hub, metrics, log } = this.#deps;
+    const { hub, clock, metrics, log, queue } = this.#deps;
     const heard = entries.flatMap((entry) => (entry.kind === "message" ? entry.messageId : []));
     const inbox = new Inbox({ hasNews: task.unheard > 0, heard });
     const run: Run = { task, cancelled: new AbortController(), abandoned: new AbortController(), inbox };
     this.#runs.set(task.id, run);
     if (task.cancelRequestedBy !== null) this.#cancel(task.id, task.cancelRequestedBy);
-    metrics.taskStarted();
+    const waitedMs = task.isNew ? clock.now() - task.createdAt : undefined;
+    metrics.taskStarted({ agent: task.agent, waitedMs });
     this.#running.start(`task ${task.id}`, async () => {
       const outcome = await this.#run(run, entries);
       // After a lost lease the same task may be here again, as another run.
@@ -291,7 +301,9 @@ export class Worker {
       metrics.taskRun(task.agent, outcome);
       log.info({ task: task.id, agent: task.agent }, runLog[outcome]);
       hub.hint({ type: "changed", taskId: task.id });
-      if (this.#behind) this.#wake.set();
+      // Where how many may run is bounded, another one may now, in whichever process.
+      if (queue.limitsRunning(task.tenant, task.agent)) hub.hint({ type: "work" });
+      else if (this.#behind) this.#wake.set();
     });
   }
 

@@ -17,9 +17,10 @@ import {
   type NewsRow,
 } from "./queries/task-news.ts";
 import {
-  backlogStatement,
+  queueStatement,
   tasksByIdStatement,
   tasksStatement,
+  type QueueRow,
   type TaskFilter,
   type TaskKey,
 } from "./queries/tasks.ts";
@@ -111,7 +112,6 @@ export function createReads(database: Database) {
       await unpackLarge(database, inputsOf(rows));
       return rows;
     },
-    backlog: async (most: number) => (await one<{ waiting: number }>(backlogStatement(most)))?.waiting ?? 0,
     taskNews: createCoalescer<NewsKey, TaskNews>({
       maxItems: mostPerRead,
       flush: (keys) => sharingReads(keys, (places) => readNews(database, places)),
@@ -126,6 +126,7 @@ export function createReads(database: Database) {
           return groupByKey(places, rows);
         }),
     }),
+    queue: (look: { since: string; most: number }) => database.query<QueueRow>(queueStatement(look)),
     journal: async (page: { tenant: string; taskId: string; afterSeq: number; limit: number }) =>
       (await entries(journalStatement(page))).map(toEntry),
     approval: async (tenant: string, id: string) => (await approvals(approvalStatement(tenant, id)))[0],

@@ -4,6 +4,7 @@ import { testDatabases } from "../../test/support/databases.ts";
 import { newTask, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "./database.ts";
+import type { QueueRow } from "./queries/tasks.ts";
 import { createStore, type Store } from "./store.ts";
 import type { NewTask } from "./task-row.ts";
 
@@ -160,11 +161,44 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual(idsOf(await desk.claim(await desk.worker())).sort(), idsOf(submitted).sort());
     });
 
-    test("the backlog counts what waits for a worker, and no further than it is asked to", async () => {
-      const before = await store.backlog(1_000);
-      await Promise.all([desk.submit(), desk.submit(), desk.submit()]);
-      assert.equal(await store.backlog(1_000), before + 3);
-      assert.equal(await store.backlog(2), 2);
+    test("the queue is counted by tenant and agent: what could run, and what was submitted, no further than asked", async () => {
+      const look = async (since: string, most = 1_000) =>
+        (await store.queue({ since, most })).filter(({ agent }) => agent === desk.agent);
+      const since = systemId();
+      await desk.submit({ sessionId: "line" });
+      await desk.submit({ sessionId: "line" });
+      const other = await desk.submit({ tenant: "other" });
+      const byTenant = (rows: readonly QueueRow[]) => rows.toSorted((a, b) => a.tenant.localeCompare(b.tenant));
+      const of = { agent: desk.agent };
+      assert.deepEqual(byTenant(await look(since)), [
+        { ...of, tenant: "acme", waiting: 1, submitted: 2 },
+        { ...of, tenant: "other", waiting: 1, submitted: 1 },
+      ]);
+      await store.cancel({ tenant: "other", id: other.id, by: "ann" });
+      assert.deepEqual(await look(systemId()), [{ ...of, tenant: "acme", waiting: 1, submitted: 0 }]);
+      const counted = await store.queue({ since, most: 1 });
+      assert.ok(counted.every(({ waiting, submitted }) => waiting <= 1 && submitted <= 1));
+    });
+
+    test("a session that is full takes no more, and a repeat of a key is answered all the same", async () => {
+      const key = { sessionId: "full", idempotencyKey: systemId(), requestHash: "hash" };
+      const first = await desk.submit(key);
+      await desk.submit({ sessionId: "full" });
+      const submit = (options: Partial<NewTask>) =>
+        store.submit({ task: newTask({ agent: desk.agent, ...options }), worker: null, mostOpen: 2 });
+      const { sessionIsFull, created } = { sessionIsFull: false, ...(await submit({ sessionId: "full" })) };
+      assert.deepEqual([created, sessionIsFull], [false, true]);
+      assert.equal((await submit(key)).id, first.id);
+      const together = await Promise.all([submit({ sessionId: "full" }), submit({})]);
+      assert.deepEqual(
+        together.map((each) => each.created),
+        [false, true],
+        "the refusal of one is none of another",
+      );
+      assert.equal((await store.session("acme", "full"))?.openTasks, 2);
+      const head = (await desk.claim(await desk.worker())).find(({ id }) => id === first.id);
+      await desk.finish(head!);
+      assert.equal((await submit({ sessionId: "full" })).created, true);
     });
   });
 

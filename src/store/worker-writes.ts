@@ -8,7 +8,13 @@ import { createCoalescer } from "./coalescer.ts";
 import type { Database } from "./database.ts";
 import { inputsOf, packLarge, unpackLarge, writeWithLarge, type Packed } from "./large.ts";
 import { appendStatement, type Append, type HeldTask } from "./queries/append.ts";
-import { claimStatement, releaseStatement, wakeDueStatement, type ClaimRequest } from "./queries/claim.ts";
+import {
+  claimStatements,
+  releaseStatement,
+  wakeDueStatement,
+  type ClaimedRow,
+  type ClaimRequest,
+} from "./queries/claim.ts";
 import { finishStatements, type Finish } from "./queries/finish.ts";
 import {
   deliverStatements,
@@ -23,7 +29,13 @@ import {
 } from "./queries/inbox.ts";
 import { savePartialsStatement, type PartialText } from "./queries/journal.ts";
 import { parkStatement, type Park } from "./queries/park.ts";
-import { submitStatement, tasksByKeyStatement, type StoredTask, type Submit } from "./queries/submit.ts";
+import {
+  submitStatement,
+  tasksByKeyStatement,
+  type RefusedTask,
+  type StoredTask,
+  type Submit,
+} from "./queries/submit.ts";
 import {
   deathsStatement,
   heartbeatStatement,
@@ -36,22 +48,37 @@ import {
   type WorkerLease,
 } from "./queries/workers.ts";
 import { StoreError } from "./store-error.ts";
-import type { ClaimedTask, NewTask } from "./task-row.ts";
+import type { NewTask } from "./task-row.ts";
 
 /** What came of a submit: a new row, or the task that used the idempotency key before; perhaps for a message to it. */
-export type Submitted = ({ readonly created: true } & StoredTask) | Repeat;
+export type Submitted = ({ readonly created: true } & StoredTask) | Repeat | Refused;
 
 export interface Repeat {
   readonly created: false;
   readonly id: string;
   readonly messageId: string | null;
   readonly requestHash: string | null;
+  readonly sessionIsFull?: undefined;
+}
+
+/** Nothing was stored. */
+export interface Refused {
+  readonly created: false;
+  readonly sessionIsFull: true;
+  readonly id: string;
 }
 
 /** What came of a message: it was left for the task at work, or it is a task, or its key was used before. */
 export type Delivered =
   | { readonly created: true; readonly leftFor: AtWork }
   | (Submitted & { readonly leftFor?: undefined });
+
+export interface Woken {
+  readonly woken: number;
+  readonly nextInMs: number | null;
+  /** Some task waits for a worker. */
+  readonly mayRun: boolean;
+}
 
 export interface Finished {
   /** False: the lease was lost, or there are messages that the task has not heard, and nothing was written. */
@@ -121,14 +148,14 @@ function createTaskWrites(database: Database) {
       return held as unknown as HeldTask | undefined;
     },
     claim: async (request: ClaimRequest) => {
-      const tasks = await database.query<ClaimedTask>(claimStatement(request));
+      const tasks = ((await database.batch(claimStatements(request))).at(-1) ?? []) as unknown as ClaimedRow[];
       await unpackLarge(database, inputsOf(tasks));
       return tasks;
     },
     release: (release: { taskId: string; epoch: number; pauseMs: number }) => database.query(releaseStatement(release)),
     wakeDue: async () => {
-      const [row] = await database.query<{ woken: number; nextInMs: number | null }>(wakeDueStatement());
-      return row ?? { woken: 0, nextInMs: null };
+      const [row] = await database.query<Woken>(wakeDueStatement());
+      return row ?? { woken: 0, nextInMs: null, mayRun: true };
     },
     savePartials: (partials: readonly PartialText[]) => database.query(savePartialsStatement(partials)),
   };
@@ -196,8 +223,8 @@ async function deliver(database: Database, delivery: Delivery): Promise<Delivere
   const [, , atWork = [], stored = []] = await database.batch(deliverStatements(delivery)).catch(noneIfKeyIsUsed);
   const [working] = atWork as unknown as AtWork[];
   if (working?.left === true) return { created: true, leftFor: working };
-  const [row] = stored as unknown as StoredTask[];
-  if (row !== undefined) return { created: true, ...row };
+  const [row] = stored as unknown as (StoredTask | RefusedTask)[];
+  if (row !== undefined) return toSubmitted(row);
   const repeat = (await holdersOfKeys(database, [task])).get(keyOf(task));
   if (repeat !== undefined) return repeat;
   // Deleted, or ended, between our statement and our look.
@@ -212,13 +239,17 @@ function noneIfKeyIsUsed(error: unknown): Row[][] {
   throw error;
 }
 
+function toSubmitted(row: StoredTask | RefusedTask): ({ created: true } & StoredTask) | Refused {
+  return row.claimed === null ? { created: false, sessionIsFull: true, id: row.id } : { created: true, ...row };
+}
+
 async function submit(database: Database, submits: readonly Submit[]): Promise<Submitted[]> {
   const stored = new Map((await storeTasks(database, submits)).map((row) => [row.id, row]));
   const repeats = submits.map(({ task }) => task).filter(({ id }) => !stored.has(id));
   const holders = await holdersOfKeys(database, repeats);
   return submits.map(({ task }) => {
     const row = stored.get(task.id);
-    if (row !== undefined) return { created: true, ...row };
+    if (row !== undefined) return toSubmitted(row);
     const holder = holders.get(keyOf(task));
     // Deleted between our insert and our look.
     if (holder === undefined) throw new UnavailableError("key_in_transit", "Try again.", { afterMs: 10 });
@@ -226,15 +257,15 @@ async function submit(database: Database, submits: readonly Submit[]): Promise<S
   });
 }
 
-async function storeTasks(database: Database, submits: readonly Submit[]): Promise<StoredTask[]> {
+async function storeTasks(database: Database, submits: readonly Submit[]): Promise<(StoredTask | RefusedTask)[]> {
   try {
-    const packed = submits.map(({ task, worker }) => {
+    const packed = submits.map(({ task, ...terms }) => {
       const { value: input, contents } = packLarge(task.input);
-      return { taskId: task.id, tenant: task.tenant, contents, write: { task: { ...task, input }, worker } };
+      return { taskId: task.id, tenant: task.tenant, contents, write: { task: { ...task, input }, ...terms } };
     });
     const statement = submitStatement(packed.map(({ write }) => write));
     const [stored = []] = await writeWithLarge(database, [statement], packed);
-    return stored as unknown as StoredTask[];
+    return stored as unknown as (StoredTask | RefusedTask)[];
   } catch (error) {
     // Another process used the key between our look and our insert. (Of several tasks each is tried again alone.)
     if (submits.length === 1 && error instanceof StoreError && error.code === "unique_violation") return [];

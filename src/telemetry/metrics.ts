@@ -3,7 +3,7 @@
  * OpenTelemetry semantic conventions for generative AI.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Meter } from "@opentelemetry/api";
+import type { Meter, ObservableCallback } from "@opentelemetry/api";
 import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import type { Usage } from "../agent/conversation.ts";
@@ -12,6 +12,8 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 const milliseconds = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000];
 const seconds = milliseconds.map((ms) => ms / 1_000);
+/** Of waiting in a queue, which may take hours. */
+const waits = [...seconds, 300, 900, 3_600];
 
 export function createMetrics() {
   const exporter = new PrometheusExporter({
@@ -20,62 +22,14 @@ export function createMetrics() {
     withoutTargetInfo: true,
   });
   const provider = new MeterProvider({ readers: [exporter] });
-  const {
-    submitted,
-    runs,
-    running,
-    rejected,
-    received,
-    published,
-    toolDuration,
-    attemptsFailed,
-    tokens,
-    firstChunk,
-    perChunk,
-    httpDuration,
-    pruned,
-    prunePages,
-    deltasDropped,
-    streams,
-  } = createInstruments(provider.getMeter("holdfast"));
-
+  const meter = provider.getMeter("holdfast");
   return {
-    taskSubmitted: (agent: string) => submitted.add(1, { agent }),
-    taskRejected: () => rejected.add(1),
-    messageReceived: (agent: string, outcome: "accepted" | "repeated" | "refused" | "delayed") =>
-      received.add(1, { agent, outcome }),
-    resultsPublished: (count: number) => published.add(count),
-    taskStarted: () => running.add(1),
-    taskRun(agent: string, outcome: string): void {
-      running.add(-1);
-      runs.add(1, { agent, outcome });
-    },
-    toolCall: (call: { tool: string; outcome: string; ms: number }) =>
-      toolDuration.record(call.ms, { tool: call.tool, outcome: call.outcome }),
-    attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
-      for (const { model, code } of attempts) attemptsFailed.add(1, { model, code });
-    },
-    modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number }): void {
-      const labels = { "gen_ai.request.model": call.model };
-      tokens.add(call.usage.input, { ...labels, "gen_ai.token.type": "input" });
-      tokens.add(call.usage.output, { ...labels, "gen_ai.token.type": "output" });
-      firstChunk.record(call.ttftMs / 1_000, labels);
-      perChunk.record(call.tpotMs / 1_000, labels);
-    },
-    httpRequest: (request: { method: string; route: string; status: number; ms: number }) =>
-      httpDuration.record(request.ms / 1_000, {
-        "http.request.method": request.method,
-        "http.route": request.route,
-        "http.response.status_code": request.status,
-      }),
-    /** What was deleted because it was past its retention. */
-    pruned(counts: Readonly<Record<string, number>>): void {
-      for (const [kind, count] of Object.entries(counts)) if (count > 0) pruned.add(count, { kind });
-    },
-    prunePage: (ms: number) => prunePages.record(ms),
-    deltaDropped: () => deltasDropped.add(1),
-    streamOpened: () => streams.add(1),
-    streamClosed: () => streams.add(-1),
+    ...taskMetrics(meter),
+    ...brokerMetrics(meter),
+    ...callMetrics(meter),
+    ...retentionMetrics(meter),
+    ...streamMetrics(meter),
+    ...processMetrics(meter),
     /** Answers a scrape in the Prometheus text format. */
     handle: (request: IncomingMessage, response: ServerResponse) =>
       exporter.getMetricsRequestHandler(request, response),
@@ -83,21 +37,51 @@ export function createMetrics() {
   };
 }
 
-function createInstruments(meter: Meter) {
+function taskMetrics(meter: Meter) {
   const submitted = meter.createCounter("holdfast.tasks.submitted", { description: "Tasks accepted." });
   const runs = meter.createCounter("holdfast.task.runs", { description: "Runs of tasks by how they ended." });
   const running = meter.createUpDownCounter("holdfast.tasks.running", {
     description: "Tasks in a slot of this process.",
   });
   const rejected = meter.createCounter("holdfast.tasks.rejected", {
-    description: "Tasks refused because the queue is full.",
+    description: "Tasks refused because a queue is full or the process is overloaded.",
   });
+  const waited = meter.createHistogram("holdfast.task.wait", {
+    description: "From the submit of a task to its first run.",
+    unit: "s",
+    advice: { explicitBucketBoundaries: waits },
+  });
+  return {
+    taskSubmitted: (agent: string) => submitted.add(1, { agent }),
+    taskRejected: (code: string) => rejected.add(1, { code }),
+    /** @param start.waitedMs how long the task waited, if this is its first run */
+    taskStarted({ agent, waitedMs }: { agent: string; waitedMs: number | undefined }): void {
+      running.add(1);
+      if (waitedMs !== undefined) waited.record(Math.max(0, waitedMs) / 1_000, { agent });
+    },
+    taskRun(agent: string, outcome: string): void {
+      running.add(-1);
+      runs.add(1, { agent, outcome });
+    },
+  };
+}
+
+function brokerMetrics(meter: Meter) {
   const received = meter.createCounter("holdfast.messages.received", {
     description: "Tasks that came over a broker, by what became of them.",
   });
   const published = meter.createCounter("holdfast.results.published", {
     description: "Results brought to a broker.",
   });
+  return {
+    messageReceived: (agent: string, outcome: "accepted" | "repeated" | "refused" | "delayed") =>
+      received.add(1, { agent, outcome }),
+    resultsPublished: (count: number) => published.add(count),
+  };
+}
+
+/** Of models, of tools, and of this service. */
+function callMetrics(meter: Meter) {
   const toolDuration = meter.createHistogram("holdfast.tool.duration", {
     description: "Tool calls.",
     unit: "ms",
@@ -122,6 +106,29 @@ function createInstruments(meter: Meter) {
     unit: "s",
     advice: { explicitBucketBoundaries: seconds },
   });
+  return {
+    toolCall: (call: { tool: string; outcome: string; ms: number }) =>
+      toolDuration.record(call.ms, { tool: call.tool, outcome: call.outcome }),
+    attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
+      for (const { model, code } of attempts) attemptsFailed.add(1, { model, code });
+    },
+    modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number }): void {
+      const labels = { "gen_ai.request.model": call.model };
+      tokens.add(call.usage.input, { ...labels, "gen_ai.token.type": "input" });
+      tokens.add(call.usage.output, { ...labels, "gen_ai.token.type": "output" });
+      firstChunk.record(call.ttftMs / 1_000, labels);
+      perChunk.record(call.tpotMs / 1_000, labels);
+    },
+    httpRequest: (request: { method: string; route: string; status: number; ms: number }) =>
+      httpDuration.record(request.ms / 1_000, {
+        "http.request.method": request.method,
+        "http.route": request.route,
+        "http.response.status_code": request.status,
+      }),
+  };
+}
+
+function retentionMetrics(meter: Meter) {
   const pruned = meter.createCounter("holdfast.retention.pruned", {
     description: "What was deleted because it was past its retention.",
   });
@@ -130,26 +137,46 @@ function createInstruments(meter: Meter) {
     unit: "ms",
     advice: { explicitBucketBoundaries: milliseconds },
   });
+  return {
+    /** What was deleted because it was past its retention. */
+    pruned(counts: Readonly<Record<string, number>>): void {
+      for (const [kind, count] of Object.entries(counts)) if (count > 0) pruned.add(count, { kind });
+    },
+    prunePage: (ms: number) => prunePages.record(ms),
+  };
+}
+
+function streamMetrics(meter: Meter) {
   const deltasDropped = meter.createCounter("holdfast.deltas.dropped", {
     description: "Pieces of answers not sent to the processes that watch them, because too many waited to be.",
   });
   const streams = meter.createUpDownCounter("holdfast.streams.open", { description: "Event streams that are open." });
   return {
-    submitted,
-    runs,
-    running,
-    deltasDropped,
-    streams,
-    rejected,
-    received,
-    published,
-    toolDuration,
-    attemptsFailed,
-    tokens,
-    firstChunk,
-    perChunk,
-    httpDuration,
-    pruned,
-    prunePages,
+    deltaDropped: () => deltasDropped.add(1),
+    streamOpened: () => streams.add(1),
+    streamClosed: () => streams.add(-1),
+  };
+}
+
+function processMetrics(meter: Meter) {
+  const lag = meter.createObservableGauge("holdfast.process.lag", {
+    description: "By how much the event loop was late in the last second, in the mean.",
+    unit: "ms",
+  });
+  const shedding = meter.createObservableGauge("holdfast.process.shedding", {
+    description: "Whether new tasks are refused because the process is overloaded.",
+  });
+  return {
+    /** How this process does, asked at each scrape. @returns a function that ends it */
+    observeProcess(look: () => { lagMs: number; isShedding: boolean }): () => void {
+      const tellLag: ObservableCallback = (result) => result.observe(look().lagMs);
+      const tellShedding: ObservableCallback = (result) => result.observe(look().isShedding ? 1 : 0);
+      lag.addCallback(tellLag);
+      shedding.addCallback(tellShedding);
+      return () => {
+        lag.removeCallback(tellLag);
+        shedding.removeCallback(tellShedding);
+      };
+    },
   };
 }

@@ -1,5 +1,6 @@
 /** The door to a broker: takes the tasks of the agents that run here, and publishes results. */
 import type { Engine } from "../../engine/engine.ts";
+import type { Overload } from "../../engine/overload.ts";
 import type { Broker } from "../../events/broker.ts";
 import type { Hub } from "../../events/hub.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -12,6 +13,7 @@ import { createIntake } from "./task-intake.ts";
 export interface BrokerDoorDeps {
   readonly broker: Broker;
   readonly engine: Engine;
+  readonly overload: Pick<Overload, "admit">;
   readonly store: Store;
   readonly hub: Hub;
   readonly clock: Clock;

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { isObject } from "../../agent/json.ts";
 import type { z } from "zod";
 import type { Engine } from "../../engine/engine.ts";
+import type { Overload } from "../../engine/overload.ts";
 import { onlyTenant } from "../../engine/tenant.ts";
 import { queueNames, type Reception, type TaskMessage } from "../../events/broker.ts";
 import { InvalidInputError, messageOf } from "../../platform/errors.ts";
@@ -20,6 +21,8 @@ import { createValidatorCompiler, toInputError } from "../http/validation.ts";
 
 export interface IntakeDeps {
   readonly engine: Engine;
+  /** Leaves messages where they are while the process cannot keep up. */
+  readonly overload: Pick<Overload, "admit">;
   /** The broker, which is to bring the results. */
   readonly carrier: string;
   readonly log: Logger;
@@ -34,10 +37,11 @@ const mostKeyChars = 200;
 
 /** Receives the messages of one agent. Never rejects. */
 export function createIntake(deps: IntakeDeps, agent: string): (message: TaskMessage) => Promise<Reception> {
-  const { engine, carrier, log, metrics, onAccepted } = deps;
+  const { engine, overload, carrier, log, metrics, onAccepted } = deps;
   const check = createCheck(agent);
 
   const accept = async ({ id, body }: TaskMessage): Promise<Reception> => {
+    overload.admit();
     const { idempotency_key: key = keyOf(agent, id), ...asked } = check(body);
     const request = { ...toTaskRequest({ ...asked, agent }, key), resultTo: carrier };
     const { task, created } = await engine.submit(onlyTenant, request).catch((error: unknown) => {

@@ -31,9 +31,18 @@ const problemMeanings = {
   409: "It is not in a state that allows this.",
   413: "The body is larger than 1 MiB.",
   415: "The body is not JSON.",
-  429: "The queue is full; try again after `Retry-After` seconds.",
-  503: "The store cannot be used now; try again after `Retry-After` seconds.",
+  429: "A queue is full; try again after `Retry-After` seconds.",
+  503: "The store cannot be used now, or this process cannot keep up; try again after `Retry-After` seconds.",
 } as const;
+
+/** Of a route that takes new tasks, and refuses them while the process is overloaded. */
+export const takesTasks = { takesTasks: true } as const;
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    takesTasks?: boolean;
+  }
+}
 
 /** The schema of a route for Fastify and for the OpenAPI document. */
 export function documented(route: Description): FastifySchema {

@@ -20,6 +20,8 @@ export interface Service {
   readonly config: { readonly tools?: readonly Tool<never, unknown>[] };
   /** Undefined in a process that only serves. */
   readonly worker: { readonly leased: boolean } | undefined;
+  /** Refuses new tasks while the process cannot keep up. */
+  readonly overload: { admit(): void };
 }
 
 export interface ServerDeps {

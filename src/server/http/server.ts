@@ -143,6 +143,8 @@ function addHooks(fastify: FastifyInstance, { deps, routes, guardHost }: Passage
     // A request may name the host in its first line, too: then that is the one that counts.
     guardHost({ ...request.headers, host: URL.parse(request.url)?.host ?? request.headers.host });
     if (request.is404) throw noSuchRoute(request, reply, routes);
+    // Before the body is read: a process that cannot keep up has no time for it.
+    if (request.routeOptions.config.takesTasks) service.overload.admit();
   });
   fastify.addHook("preValidation", async (request) => {
     // A body that is left out is one without fields.

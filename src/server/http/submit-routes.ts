@@ -4,7 +4,7 @@ import type { z } from "zod";
 import type { Accepted, BatchItem } from "../../client/wire.ts";
 import { hasEnded } from "../../engine/agent-result.ts";
 import { InvalidInputError } from "../../platform/errors.ts";
-import { documented } from "./documented.ts";
+import { documented, takesTasks } from "./documented.ts";
 import { toProblem } from "./problem.ts";
 import { batchBody, idempotencyHeaders, runBody, taskBody } from "./request-schemas.ts";
 import { accepted, agentResult, batchAccepted, unfinished } from "./response-schemas.ts";
@@ -27,6 +27,7 @@ export function submitRoutes(app: FastifyInstance, deps: ServerDeps): void {
   app.post<{ Body: z.infer<typeof runBody>; Headers: Headers }>(
     "/run",
     {
+      config: takesTasks,
       schema: documented({
         tag: "tasks",
         summary: "Run a task and wait for its result",
@@ -58,6 +59,7 @@ export function submitRoutes(app: FastifyInstance, deps: ServerDeps): void {
   app.post<{ Body: z.infer<typeof taskBody>; Headers: Headers }>(
     "/tasks",
     {
+      config: takesTasks,
       schema: documented({
         tag: "tasks",
         summary: "Submit a task",
@@ -80,6 +82,7 @@ function batchRoute(app: FastifyInstance, { service: { engine } }: ServerDeps): 
   app.post<{ Body: z.infer<typeof batchBody> }>(
     "/tasks/batch",
     {
+      config: takesTasks,
       schema: documented({
         tag: "tasks",
         summary: "Submit up to 100 tasks",

@@ -3,7 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { hasEnded, resultOf } from "../../engine/agent-result.ts";
 import { onlyTenant } from "../../engine/tenant.ts";
-import { documented } from "./documented.ts";
+import { documented, takesTasks } from "./documented.ts";
 import { fromCursor, toPage } from "./paging.ts";
 import { cancelBody, forkBody, idParams, pageQuery, retryBody, taskQuery, valueParams } from "./request-schemas.ts";
 import { accepted, agentResult, entry, pageOf, task, taskSummary } from "./response-schemas.ts";
@@ -139,13 +139,14 @@ function controlRoutes(app: FastifyInstance, { service: { engine } }: ServerDeps
   app.post<{ Params: Id; Body: z.infer<typeof forkBody> }>(
     "/tasks/:id/fork",
     {
+      config: takesTasks,
       schema: documented({
         tag: "tasks",
         summary: "A new task, in a new session, from a step of this one",
         params: idParams,
         body: forkBody,
         answers: { 202: { description: "The new task.", schema: accepted } },
-        problems: [404],
+        problems: [404, 429],
       }),
     },
     async ({ params: { id }, body: { step = null, prompt = null, model } }, reply) => {

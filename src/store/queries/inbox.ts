@@ -21,9 +21,10 @@ export const mostUnheard = 20;
 /**
  * Gives a message to the task that is at work in its session, or stores it as a task if there is none: which of the two
  * is decided under the lock of the session. The third statement's row is `{taskId, status, left}` of the task at work;
- * `left` is false if its inbox is full, or the key was used before. The fourth's is `StoredTask`.
+ * `left` is false if its inbox is full, or the key was used before. The fourth's is `StoredTask` or `RefusedTask`.
  */
-export function deliverStatements({ task, worker, interrupts }: Delivery): Statement[] {
+export function deliverStatements({ interrupts, ...submit }: Delivery): Statement[] {
+  const { task } = submit;
   const { tenant, sessionId, agent } = task;
   const address = [tenant, sessionId, agent];
   return [
@@ -34,7 +35,7 @@ export function deliverStatements({ task, worker, interrupts }: Delivery): State
     },
     { text: `${atWork("$1", "$2", "$3")} for no key update of t`, values: address },
     { text: leaveSql, values: [...address, encodeJson(toRow(task)), interrupts, mostUnheard] },
-    submitStatement([{ task, worker }], noneAtWork),
+    submitStatement([submit], noneAtWork),
   ];
 }
 

@@ -12,6 +12,8 @@ import type { NewTask } from "../task-row.ts";
 export interface Submit {
   readonly task: NewTask;
   readonly worker: string | null;
+  /** The task is refused if its session holds so many that have not ended; default: none is. */
+  readonly mostOpen?: number;
 }
 
 /** What was stored. Times are milliseconds since the epoch. */
@@ -25,12 +27,22 @@ export interface StoredTask {
   readonly sessionCreatedAt: number;
 }
 
-/** Rows are `StoredTask`; those missing repeat an idempotency key, or do not meet the condition on their row `i`. */
+/** Rows are `StoredTask`, or `RefusedTask`; those missing repeat an idempotency key, or do not meet the condition on their row `i`. */
 export function submitStatement(submits: readonly Submit[], condition?: string): Statement {
-  const values = [encodeJson(submits.map(toRow))];
+  const mostOpen = Math.min(...submits.map((submit) => submit.mostOpen ?? unbounded));
+  const values = [encodeJson(submits.map(toRow)), mostOpen];
   if (condition === undefined) return { name: "submit", text: submitSql("true"), values };
   return { text: submitSql(condition), values };
 }
+
+/** Its session is full: nothing was stored. */
+export interface RefusedTask {
+  readonly id: string;
+  readonly claimed: null;
+}
+
+/** The largest integer of PostgreSQL. */
+const unbounded = 2 ** 31 - 1;
 
 /** The tasks that hold these keys. With a `messageId`: the key is that of a message to this task. */
 export function tasksByKeyStatement(tenant: string, keys: readonly string[]): Statement {
@@ -86,6 +98,7 @@ with input as materialized (
     set open_tasks = s.open_tasks + excluded.open_tasks,
         last_position = s.last_position + excluded.last_position,
         updated_at = holdfast_now()
+    where s.open_tasks < $2
   returning s.tenant, s.id, s.open_tasks, s.last_position, s.version, s.created_at
 ), placed as (
   select f.*, c.last_position - f.together + f.place as position, c.open_tasks = f.together and f.place = 1 as is_head
@@ -99,6 +112,8 @@ with input as materialized (
   from placed p cross join lateral (select p.is_head and exists (select from claimant w where w.id = p.worker) as claims) c
   returning id, tenant, session_id, status, position, created_at
 )
-select t.id, t.status = 'running' as claimed, t.position, t.created_at as "createdAt", c.version as "sessionVersion",
+select f.id, t.status = 'running' as claimed, t.position, t.created_at as "createdAt", c.version as "sessionVersion",
        c.created_at as "sessionCreatedAt"
-from stored t join conversation c on c.tenant = t.tenant and c.id = t.session_id`;
+from fresh f
+left join stored t on t.id = f.id
+left join conversation c on c.tenant = f.tenant and c.id = f.session_id`;

@@ -57,10 +57,26 @@ export function tasksStatement(filter: TaskFilter): Statement {
   };
 }
 
-/** The number of tasks that wait for a worker or for the task before them, counted no further than `most`. */
-export function backlogStatement(most: number): Statement {
+/** What waits for a worker, and what was submitted, of one tenant and agent. */
+export interface QueueRow {
+  readonly tenant: string;
+  readonly agent: string;
+  /** Tasks that could run: pending, at the head of their sessions. */
+  readonly waiting: number;
+  /** Tasks with a later id than the one asked for. */
+  readonly submitted: number;
+}
+
+/** Rows are `QueueRow`. Neither is counted further than `most`; ids ascend with time, so the newest are at the end. */
+export function queueStatement({ since, most }: { since: string; most: number }): Statement {
   return {
-    text: "select count(*)::int as waiting from (select from task where status = 'pending' limit $1) t",
-    values: [most],
+    text: `select tenant, agent, (count(*) filter (where waits))::int as waiting, (count(*) filter (where not waits))::int as submitted
+           from (
+             (select tenant, agent, true as waits from task where status = 'pending' and is_head limit $2)
+             union all
+             (select tenant, agent, false from task where id > $1 order by id desc limit $2)
+           ) t
+           group by tenant, agent`,
+    values: [since, most],
   };
 }
