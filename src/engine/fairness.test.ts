@@ -57,11 +57,11 @@ for (const { name, open } of await testDatabases()) {
         const second = await submit(holdfast, "ada");
         gates[0]!.resolve();
         await ended(holdfast, "ada", first);
-        const late = await submit(holdfast, "bob");
+        const late = await submit(holdfast, "ada");
         await until(() => holdfast.gateway.requests.length === 2);
         assert.equal((await holdfast.engine.task({ tenant: "ada", taskId: second })).status, "running");
         gates[1]!.resolve();
-        await ended(holdfast, "bob", late);
+        await ended(holdfast, "ada", late);
       });
     });
 
