@@ -116,7 +116,7 @@ async function arrive(query: Query): Promise<void> {
       ? await answerFirst(query)
       : await query.shared.run(statements, occasionOf(query));
     world.absorb(JSON.stringify(rows));
-    if (statements[0]?.name === "claim") letGo(server, rows[0] ?? []);
+    if (statements.at(-1)?.name === "claim") letGo(server, rows.at(-1) ?? []);
     if (isFenced(statements) && faults.strikes("deathAtCommit")) query.die();
     const count = rows.map((each) => each.length).join(", ");
     if (faults.strikes("answerLost")) {

@@ -44,9 +44,10 @@ export const plantedBugs: readonly PlantedBug[] = [
     breaks: ["I3"],
     rewrites: [
       {
-        find: "where status = 'pending' and is_head and agent",
-        replace: "where status in ('pending', 'running') and is_head and agent",
+        find: "t.status = 'pending' and t.is_head and t.agent = a.agent and t.tenant = s.tenant",
+        replace: "t.status in ('pending', 'running') and t.is_head and t.agent = a.agent and t.tenant = s.tenant",
       },
+      { find: "coalesce(t.status, '') = 'pending'", replace: "t.status in ('pending', 'running')" },
     ],
   },
   {
@@ -59,9 +60,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "a worker whose lease has ended claims tasks",
     breaks: ["liveness", "I3"],
-    rewrites: [
-      { find: "agent = any($2::text[]) and exists (select from claimant)", replace: "agent = any($2::text[])" },
-    ],
+    rewrites: [{ find: "as found from claimant", replace: "as found" }],
   },
   {
     name: "leases of the dead are never taken over",

@@ -10,6 +10,9 @@ import { readSettings } from "../../src/platform/settings.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
 import type { Owner, World } from "./world.ts";
 
+/** How busy the machine is that runs the simulation is nothing to it. */
+const neverLate = { look: () => 0, stop: () => {} };
+
 export class SimulatedProcess implements Owner {
   readonly name: string;
   readonly release: 1 | 2;
@@ -41,7 +44,8 @@ export class SimulatedProcess implements Owner {
   start(config: HoldfastConfig, options: Pick<HoldfastOptions, "hostedAgents" | "tuning" | "parts">): Promise<void> {
     const random = (): number => this.#world.random();
     const clock = this.clock();
-    const parts = { ...options.parts, clock, random, newId: createIds(ascending(clock), random), log: this.#log() };
+    const own = { clock, random, newId: createIds(ascending(clock), random), log: this.#log(), eventLoop: neverLate };
+    const parts = { ...options.parts, ...own };
     return createHoldfast(config, { ...options, settings: readSettings({}), parts }).then((holdfast) => {
       this.#world.trace(this, `serves release ${this.release}`);
       this.holdfast = holdfast;
