@@ -14,11 +14,13 @@ export interface HostOptions {
   readonly roles: readonly Role[];
   readonly hostedAgents?: readonly string[];
   readonly onProgress?: (message: string) => void;
+  /** Whether a process without the API listens, too, so that its health and its metrics can be asked for. */
+  readonly showsHealth?: boolean;
 }
 
 export interface Host {
   readonly holdfast: Holdfast;
-  /** Null in a process that only works. */
+  /** Null in a process that listens on nothing. */
   readonly url: string | null;
   /** Takes no more requests, lets what runs reach a boundary, closes the store. */
   stop(): Promise<void>;
@@ -28,11 +30,14 @@ export interface Host {
 export async function startHost(config: HoldfastConfig, options: HostOptions): Promise<Host> {
   const { settings, roles } = options;
   const holdfast = await createHoldfast(config, options);
-  if (!roles.includes("api")) return { holdfast, url: null, stop: () => holdfast.stop() };
-  const server = createHttpServer(holdfast);
+  const servesApi = roles.includes("api");
+  if (!servesApi && options.showsHealth !== true) return { holdfast, url: null, stop: () => holdfast.stop() };
+  const server = createHttpServer(holdfast, { routes: servesApi ? "all" : "service" });
   const stop = async (): Promise<void> => {
-    await server.close();
+    if (servesApi) await server.close();
     await holdfast.stop();
+    // A worker is to be seen while it drains.
+    if (!servesApi) await server.close();
   };
   try {
     const url = await server.listen({ host: settings.host, port: settings.port });

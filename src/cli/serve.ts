@@ -26,7 +26,11 @@ export function serveCommand(context: Context): Command {
     .option("-c, --config <file>", "the config (default: ./holdfast.config.ts)")
     .option("-r, --roles <roles>", "what this process does: api, worker or both", parseRoles, ["api", "worker"])
     .option("-a, --agents <names>", "run tasks of these agents only (default: all)", parseList)
-    .option("-p, --port <number>", "the port; 0 takes any that is free (default: PORT or 4100)", parsePort)
+    .option(
+      "-p, --port <number>",
+      "the port; 0 takes any that is free (default: PORT or 4100; a worker alone listens only where it is told to)",
+      parsePort,
+    )
     .option("--host <address>", "the address to listen on (default: HOST or 127.0.0.1)")
     .option("-d, --data <folder>", "where the embedded database lives (default: HOLDFAST_DATA or .holdfast)")
     .action((flags: ServeFlags) => serve(context, flags));
@@ -45,7 +49,12 @@ async function serve({ environment, clock, version }: Context, flags: ServeFlags
   const [{ startHost }, { loadConfig }] = await Promise.all([import("./host.ts"), import("./load-config.ts")]);
   const config = await loadConfig(flags.config);
   checkAgents(agents, config);
-  const host = await startHost(config, { settings, roles, ...(agents !== undefined && { hostedAgents: agents }) });
+  const host = await startHost(config, {
+    settings,
+    roles,
+    showsHealth: flags.port !== undefined,
+    ...(agents !== undefined && { hostedAgents: agents }),
+  });
   const { log } = host.holdfast;
   const signalled = untilSignalled(clock);
   if (settings.databaseUrl === null) {

@@ -29,6 +29,8 @@ import { createValidatorCompiler, toInputError } from "./validation.ts";
 export interface HttpServerOptions {
   /** Names, besides this machine's own, by which a proxy in front may address the service. */
   readonly allowedHosts?: readonly string[];
+  /** "service": only whether it is alive, whether it can work, and what it measures; for a process that serves no API. */
+  readonly routes?: "all" | "service";
   /** Between two signs of life of an event stream; default 15,000. */
   readonly heartbeatMs?: number;
   /** How long the reader of an event stream may take nothing before it is dropped; default 10,000. */
@@ -69,7 +71,7 @@ export function createHttpServer(service: Service, options: HttpServerOptions = 
   fastify.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   fastify.register(async (app) => {
     await openapiRoute(app);
-    for (const addRoutes of routeFiles) addRoutes(app, deps);
+    for (const addRoutes of options.routes === "service" ? [serviceRoutes] : routeFiles) addRoutes(app, deps);
   });
 
   return {
