@@ -17,7 +17,7 @@ export interface TestRedis {
   /** Of this test alone. */
   readonly prefix: string;
   /** Deletes all that begins with the prefix. */
-  clear(): Promise<void>;
+  readonly clear: () => Promise<void>;
 }
 
 /** The reason why tests of Redis are left out, or false. */
