@@ -34,7 +34,7 @@ const patienceMs = 4_000;
 export class Cluster {
   readonly #deps: ClusterDeps;
   readonly all: SimulatedProcess[] = [];
-  readonly server: DatabaseServer = { aheadMs: 0, isAway: false, heldBack: [] };
+  readonly server: DatabaseServer = { aheadMs: 0, isAway: false, refusals: [], heldBack: [] };
 
   constructor(deps: ClusterDeps) {
     this.#deps = deps;

@@ -24,6 +24,8 @@ export interface ConnectionDeps {
 export interface DatabaseServer {
   aheadMs: number;
   isAway: boolean;
+  /** Statements that are wrong: no fault explains them. */
+  readonly refusals: string[];
   /** Writes of workers that stand still: they arrive when another one has claimed what they are about. */
   readonly heldBack: { readonly tasks: string; readonly letGo: () => void }[];
 }
@@ -127,7 +129,9 @@ async function arrive(query: Query): Promise<void> {
       answer(() => resolve(rows));
     }
   } catch (error) {
-    note(`failed: ${error instanceof Error ? error.message : "?"}`);
+    const message = error instanceof Error ? error.message : "?";
+    note(`failed: ${message}`);
+    if (error instanceof StoreError && error.code === "store_failed") server.refusals.push(`${label}: ${message}`);
     answer(() => reject(error));
   }
 }

@@ -22,10 +22,17 @@ export const plantedBugs: readonly PlantedBug[] = [
     ],
   },
   {
+    name: "a finish does not check the epoch",
+    breaks: ["I1", "I2", "I3"],
+    rewrites: [
+      { find: "and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]", replace: "and $2::int[] is not null" },
+    ],
+  },
+  {
     name: "a task that has ended can end again",
     breaks: ["I1"],
     rewrites: [
-      { find: "and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]", replace: "" },
+      { find: "and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]", replace: "and $2::int[] is not null" },
       { find: "and t.status = 'running' and t.unheard = 0", replace: "" },
     ],
   },

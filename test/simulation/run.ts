@@ -42,6 +42,9 @@ export async function runSeed(seed: number, shared: SharedDatabase, plant: Plant
   process.on("unhandledRejection", onRejection);
   try {
     await play(market, shared, verdict);
+    const [refusal] = market.cluster.server.refusals;
+    // What is planted must be a bug and not nonsense, which would be noticed by anybody.
+    if (refusal !== undefined) throw new Error(`Seed ${seed}: a statement is wrong: ${refusal}`);
     await judge(market, shared, verdict);
   } finally {
     process.off("unhandledRejection", onRejection);
