@@ -10,6 +10,7 @@
  *   npm run bench -- --capacity                     a million sessions, simulated with the costs measured here
  *   npm run bench -- --size                         what long tasks, waiting tasks and tasks in flight cost
  *   npm run bench -- --queue                        claims and fairness, with up to 100,000 tasks waiting
+ *   npm run bench -- --streams                      event streams of tasks that run in another process
  *
  * Absolute figures hold only for the machine they were measured on: compare the ratios within one run. What each measures,
  * and how, is on docs/operations/performance.md.
@@ -27,11 +28,12 @@ import { measureClaims, measureWaits } from "./queue.ts";
 import { printDurableOverhead } from "./report.ts";
 import { measureScaleOut } from "./scale-out.ts";
 import { measureCostGrowth, measureInFlight, measureWaiting } from "./size.ts";
+import { measureStreams } from "./streams.ts";
 
 const { values } = parseArgs({
   options: {
     seconds: { type: "string" },
-    levels: { type: "string", default: "1,16,128" },
+    levels: { type: "string" },
     peers: { type: "boolean", default: false },
     "scale-out": { type: "boolean", default: false },
     capacity: { type: "boolean", default: false },
@@ -41,6 +43,7 @@ const { values } = parseArgs({
     "in-flight": { type: "string", default: "10000" },
     waiting: { type: "string", default: "100000" },
     queue: { type: "boolean", default: false },
+    streams: { type: "boolean", default: false },
     // With --peers or --scale-out: a server to use instead of one of the run's own.
     "database-url": { type: "string" },
     // With --peers:
@@ -59,6 +62,7 @@ else if (values["stored-sessions"] !== undefined)
     ...loadOf("8"),
   });
 else if (values.capacity) await measureCapacity(loadOf("4"));
+else if (values.streams) await runStreams();
 else if (values["scale-out"])
   await measureScaleOut({ concurrency: Math.max(...levels()), load: loadOf("8"), databaseUrl });
 else if (values.size) await runSize();
@@ -70,8 +74,14 @@ function loadOf(defaultSeconds: string): Load {
   return { warmUpMs: Math.min(2_000, measureMs / 2), measureMs };
 }
 
-function levels(): number[] {
-  return values.levels.split(",").map(Number);
+function levels(usual = "1,16,128"): number[] {
+  return (values.levels ?? usual).split(",").map(Number);
+}
+
+async function runStreams(): Promise<void> {
+  const { measureMs } = loadOf("10");
+  console.log("\nEvent streams of 200 tasks that run in another process, which runs other tasks beside them\n");
+  console.table(await measureStreams(levels("0,200,2000"), { watchedTasks: 200, measureMs }));
 }
 
 async function runDurableOverhead(): Promise<void> {
