@@ -81,7 +81,7 @@ export function begin(brief: Brief): State {
     brief,
     prompt: brief.prompt,
     limits: brief.limits,
-    messages: Transcript.empty,
+    messages: Transcript.empty(),
     calls: [],
     finish: null,
     openQuestions: [],
@@ -281,7 +281,7 @@ function afterReplay(state: State, entry: ReplayEntry & { at: number }): Partial
   return {
     ...again,
     prompt: entry.prompt,
-    messages: Transcript.empty,
+    messages: Transcript.empty(),
     calls: [],
     finish: null,
     repeats: Tally.empty,

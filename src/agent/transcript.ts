@@ -9,8 +9,6 @@ import { SharedList } from "./shared-list.ts";
 type AssistantMessage = Extract<Message, { role: "assistant" }>;
 
 export class Transcript implements Iterable<Message> {
-  static readonly empty = new Transcript(SharedList.of<Message>(), [], "");
-
   /** All before the last model turn; it does not change any more. */
   readonly #settled: SharedList<Message>;
   /** The last model turn and what followed it. */
@@ -22,6 +20,10 @@ export class Transcript implements Iterable<Message> {
     this.#settled = settled;
     this.#turn = turn;
     this.#settledText = settledText;
+  }
+
+  static empty(): Transcript {
+    return new Transcript(SharedList.of<Message>(), [], "");
   }
 
   get length(): number {
