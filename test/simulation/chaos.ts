@@ -21,6 +21,7 @@ export async function befall(scene: Scene): Promise<void> {
     if (faults.strikes("release")) await releaseNext(scene);
     if (faults.strikes("clockJump")) jump(scene);
     if (faults.strikes("outage")) goAway(scene);
+    if (faults.strikes("modelOutage")) loseModels(scene);
     keepUp(scene);
   }
 }
@@ -80,6 +81,15 @@ function goAway({ world, cluster }: Scene): void {
     cluster.server.isAway = false;
   };
   world.plan({ owner: world.outside, afterMs: world.between(50, 1_500), label: "", run: comeBack });
+}
+
+function loseModels({ world, faults }: Scene): void {
+  faults.modelsAreAway = true;
+  world.trace(world.outside, "no model answers");
+  const comeBack = (): void => {
+    faults.modelsAreAway = false;
+  };
+  world.plan({ owner: world.outside, afterMs: world.between(1_000, 4_000), label: "", run: comeBack });
 }
 
 function keepUp({ world, cluster }: Scene): void {

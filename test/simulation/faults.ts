@@ -41,6 +41,7 @@ const mostOften = {
   release: 0.5,
   clockJump: 0.3,
   outage: 0.2,
+  modelOutage: 0.2,
 } as const;
 
 export type FaultKind = keyof typeof mostOften;
@@ -49,6 +50,8 @@ export class Faults {
   readonly #world: World;
   readonly #rates = new Map<FaultKind, number>();
   #over = false;
+  /** No model answers: all providers are down. */
+  modelsAreAway = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -67,6 +70,7 @@ export class Faults {
   /** From now on all goes well: what was promised must come true. */
   end(): void {
     this.#over = true;
+    this.modelsAreAway = false;
   }
 
   get over(): boolean {

@@ -151,7 +151,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "tasks that wait for a time are never woken",
     breaks: ["liveness"],
-    rewrites: [{ find: "where status = 'waiting' and wake_at <= holdfast_now()", replace: "where false" }],
+    rewrites: [{ find: "where status = 'waiting' and wake_at <= (select holdfast_now())", replace: "where false" }],
   },
   {
     name: "an idempotency key is not kept",

@@ -79,7 +79,7 @@ async function answer(options: LanguageModelV4CallOptions, deps: ModelDeps) {
     world.plan({ owner: process, afterMs: waitMs, label: "", run: resolve });
   });
   if (faults.strikes("modelBusy")) throw failure(429, "Too many requests, rate_limit");
-  if (faults.strikes("modelDown")) throw failure(503, "The server is overloaded");
+  if (faults.modelsAreAway || faults.strikes("modelDown")) throw failure(503, "The server is overloaded");
   if (faults.strikes("modelRefuses")) throw failure(400, "invalid_request_error");
   return { stream: streamOf(partsOf({ options, turn, number }, deps), deps) };
 }
