@@ -14,7 +14,7 @@ function write(text: string): string {
   return path;
 }
 
-const agent = `{ name: "a", version: "1.0.0", description: "", instructions: "x", model: [], tools: [], limits: {} }`;
+const agent = `{ name: "a", version: "1.0.0", description: "", instructions: "x", model: [], tools: [], limits: {}, queue: {} }`;
 
 after(() => rmSync(folder, { recursive: true }));
 

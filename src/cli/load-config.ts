@@ -64,9 +64,8 @@ function looksLikeConfig(loaded: unknown): loaded is HoldfastConfig {
 }
 
 function looksLikeAgent(agent: unknown): boolean {
-  return (
-    isObject(agent) && typeof agent["name"] === "string" && isObject(agent["limits"]) && Array.isArray(agent["tools"])
-  );
+  if (!isObject(agent)) return false;
+  return [agent["limits"], agent["queue"]].every(isObject) && Array.isArray(agent["tools"]);
 }
 
 function looksLikeTool(tool: unknown): boolean {
