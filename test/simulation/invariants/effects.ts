@@ -41,7 +41,8 @@ function checkOutcomes(evidence: Evidence, verdict: Verdict): void {
   }
   const known = new Set(evidence.tasks.map(({ id }) => id));
   for (const { tool, key, taskId, process } of outside.effects) {
-    if (!known.has(taskId)) continue;
+    // What only reads does not wait until the turn that asked for it is durable.
+    if (!known.has(taskId) || tool === "look") continue;
     verdict.require(keys.has(key), "I4", `${process} let ${tool} of ${nameOf(taskId)} happen under the key ${key}.`);
   }
 }
