@@ -166,7 +166,7 @@ describe("Tasks over BullMQ", { skip: await noRedis() }, async () => {
     const script = (): ScriptedTurn => ({ ...done(), gate: gate.promise });
     await withDesk({ script, config: { slots: 1, maxWaiting: 2 } }, async ({ holdfast, tasks }) => {
       const jobs = await tasks.addBulk(
-        Array.from({ length: 12 }, (_, n) => ({ name: "task", data: { prompt: `Task ${n}` } })),
+        Array.from({ length: 6 }, (_, n) => ({ name: "task", data: { prompt: `Task ${n}` } })),
       );
       await until(async () => (await tasks.getDelayedCount()) > 0);
       assert.ok((await countTasks(holdfast.agent)) < jobs.length);
