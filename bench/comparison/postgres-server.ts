@@ -91,10 +91,11 @@ async function connectTo(
 ): Promise<PostgresServer> {
   const admin = await connectWhenReady(url);
   const ask = async <Row>(sql: string): Promise<Row | undefined> => (await admin.query(sql)).rows[0] as Row | undefined;
-  const about = await ask<{ version: string; pid: number; preloaded: string }>(`
+  const about = await ask<{ version: string; pid: number; preloaded: string | null }>(`
     select current_setting('server_version') as version, pg_backend_pid() as pid,
-      current_setting('shared_preload_libraries') as preloaded`);
-  const countsStatements = about?.preloaded.includes("pg_stat_statements") ?? false;
+      (select setting from pg_settings where name = 'shared_preload_libraries') as preloaded`);
+  // Who may not see the setting may not read the statements either.
+  const countsStatements = about?.preloaded?.includes("pg_stat_statements") ?? false;
   if (countsStatements) await admin.query("create extension if not exists pg_stat_statements");
   let databases = 0;
   return {
