@@ -36,7 +36,7 @@ export function mend(scene: Scene): void {
     world.resume(process, world.chance(0.5));
   }
   for (const held of cluster.server.heldBack.slice()) held.letGo();
-  for (let newest = cluster.living.filter(({ release }) => release === 2).length; newest < 2; newest++)
+  for (let newest = cluster.serving.filter(({ release }) => release === 2).length; newest < 2; newest++)
     cluster.start(2);
 }
 

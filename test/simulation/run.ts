@@ -41,11 +41,11 @@ export async function runSeed(seed: number, shared: SharedDatabase, plant: Plant
   const onRejection = (reason: unknown): void => void broken.push(reason);
   process.on("unhandledRejection", onRejection);
   try {
-    const closedAt = await play(market, shared, verdict);
+    const endedAt = await play(market, shared, verdict);
     const [refusal] = market.cluster.server.refusals;
     // What is planted must be a bug and not nonsense, which would be noticed by anybody.
     if (refusal !== undefined) throw new Error(`Seed ${seed}: a statement is wrong: ${refusal}`);
-    await judge({ ...market, closedAt }, shared, verdict);
+    await judge({ ...market, endedAt }, shared, verdict);
   } finally {
     process.off("unhandledRejection", onRejection);
   }
@@ -75,16 +75,16 @@ function setUp(world: World, shared: SharedDatabase, plant: Plant): Setting {
   return { world, faults, outside, scripts, book, cluster, told: nothingTold(), tenants };
 }
 
-/** @returns when the processes were told to stop */
+/** @returns when all that had been accepted had ended */
 async function play(market: Setting, shared: SharedDatabase, verdict: Verdict): Promise<number> {
   const { world } = market;
   let mended = false;
-  let ended = false;
+  let endedAt: number | undefined;
   const customers = Promise.all(orders(market).map((order) => beCustomer(market, order))).then(async () => {
     while (!mended || (await openTasks(shared)) > 0) await world.sleep(500);
-    ended = true;
+    endedAt = world.elapsed;
   });
-  const others = [befall(market), answerQuestions(market, () => ended)];
+  const others = [befall(market), answerQuestions(market, () => endedAt !== undefined)];
   const failure = Promise.all([customers, ...others]).then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
@@ -107,9 +107,8 @@ async function play(market: Setting, shared: SharedDatabase, verdict: Verdict): 
   }
   await noted;
   if (failed !== undefined) throw failed;
-  const closedAt = world.elapsed;
   await close(market, verdict);
-  return closedAt;
+  return endedAt ?? world.elapsed;
 }
 
 /** All processes leave in good order. */
@@ -159,7 +158,7 @@ async function stuck({ database }: SharedDatabase): Promise<string> {
 }
 
 async function judge(
-  market: Setting & { readonly closedAt: number },
+  market: Setting & { readonly endedAt: number },
   { database }: SharedDatabase,
   verdict: Verdict,
 ): Promise<void> {

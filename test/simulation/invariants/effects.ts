@@ -63,7 +63,7 @@ function checkSpending(evidence: Evidence, verdict: Verdict): void {
       const what = `${nameOf(task.id)} journals ${JSON.stringify(turn.usage)} of a turn that was billed ${JSON.stringify(bill)}`;
       verdict.require(isSettled, "I6", `${what}.`);
     }
-    if (task.status === "cancelled") continue;
+    if (task.status !== "completed" && task.status !== "failed") continue;
     const tokens = turns.reduce((sum, { usage }) => sum + usage.input + usage.output, 0);
     const told = `${task.stepsUsed} steps and ${task.tokensUsed} tokens, but its journal ${turns.length} and ${tokens}`;
     const isTold = task.stepsUsed === turns.length && task.tokensUsed === tokens;

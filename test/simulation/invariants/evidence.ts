@@ -35,11 +35,11 @@ export interface Evidence {
   readonly scripts: Scripts;
   readonly book: ModelBook;
   readonly processes: readonly SimulatedProcess[];
-  /** When the processes were told to stop. */
-  readonly closedAt: number;
+  /** When all that had been accepted had ended. */
+  readonly endedAt: number;
 }
 
-type Witnesses = Pick<Evidence, "told" | "outside" | "scripts" | "book" | "processes" | "closedAt">;
+type Witnesses = Pick<Evidence, "told" | "outside" | "scripts" | "book" | "processes" | "endedAt">;
 
 export async function gather(database: Database, witnesses: Witnesses): Promise<Evidence> {
   const query = <Row>(text: string): Promise<Row[]> => database.query<Row>({ text, values: [] });

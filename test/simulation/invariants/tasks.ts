@@ -111,9 +111,9 @@ class Course {
   }
 }
 
-function cameLate({ history, closedAt }: Evidence, taskId: string): boolean {
+function cameLate({ history, endedAt }: Evidence, taskId: string): boolean {
   const stored = history.find((change) => change.of === "task" && change.task === taskId);
-  return stored !== undefined && stored.at >= closedAt;
+  return stored !== undefined && stored.at >= endedAt;
 }
 
 function checkEnds(evidence: Evidence, verdict: Verdict): void {
