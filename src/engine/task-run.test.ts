@@ -3,6 +3,8 @@ import { after, test } from "node:test";
 import { migratedSnapshot } from "../../test/support/databases.ts";
 import { borrowed, kindsOf, startHoldfast, toolOf } from "../../test/support/running-holdfast.ts";
 import type { Database } from "../store/database.ts";
+import { runTask, TaskCancelled, type TaskRunDeps } from "./task-run.ts";
+import { LeaseLostError } from "./task-journal.ts";
 import { openPglite } from "../store/pglite.ts";
 
 const embedded = await openPglite({ dataDir: "memory", snapshot: await migratedSnapshot() });
@@ -57,4 +59,28 @@ test("a turn and what it read at once travel in one append", async () => {
   assert.equal(appends(), 1);
   assert.deepEqual(await kindsOf(holdfast, task.id), ["model", "tool", "model", "end"]);
   await holdfast.stop();
+});
+
+test("a run that is abandoned leaves a task that somebody wants cancelled to whoever ends it", async () => {
+  const cancelled = new AbortController();
+  const abandoned = new AbortController();
+  let parks = 0;
+  const run = {
+    taskId: "task",
+    clock: { now: () => 0 },
+    program: { next: () => ({ type: "park", entries: [], until: null }) },
+    inbox: { hasNews: false },
+    journal: {
+      park: () => {
+        assert.ok(++parks <= 1, "it asks again and again");
+        cancelled.abort(new TaskCancelled("ann"));
+        return Promise.resolve(false);
+      },
+    },
+    stopping: abandoned.signal,
+    abandoned: abandoned.signal,
+    cancelled: cancelled.signal,
+  };
+  abandoned.abort(new Error("The time to stop is over."));
+  await assert.rejects(runTask(run as unknown as TaskRunDeps), LeaseLostError);
 });

@@ -73,6 +73,8 @@ export async function runTask(run: TaskRunDeps): Promise<RunOutcome> {
       }
       case "park": {
         if (await journal.park(step.entries, step.until)) return "parked";
+        // Somebody wants it cancelled. If this worker is to leave it alone, another one ends it.
+        if (run.abandoned.aborted) throw new LeaseLostError(run.taskId, run.abandoned.reason);
         break;
       }
       case "end": {
