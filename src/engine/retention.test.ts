@@ -200,14 +200,18 @@ for (const { name, open } of await testDatabases()) {
       await age(31);
       const waiting = await desk.submit();
       const page = pruneTasksStatement({ ...firstPage, limit: 100 });
+      // The page has to wait for this before it can be over. (The embedded database does one thing after the other.)
+      const lock = database.holdLock();
+      if (database.kind === "server") await until(() => lock.held !== null);
       let isDone = false;
-      const slow = database.batch([page, sql("select pg_sleep(1)")]).then(() => (isDone = true));
+      const wait = sql("select pg_advisory_xact_lock($1::bigint)", lock.held?.key ?? "0");
+      const slow = database.batch([page, wait]).then(() => (isDone = true));
       await desk.submit();
       await store.append({ taskId: busy.id, epoch: busy.epoch, entries: [entryOf(1)] });
       const claimed = await desk.claim(await desk.worker());
-      // The embedded database does one thing after the other.
       assert.equal(isDone, database.kind === "embedded");
       assert.ok(claimed.some(({ id }) => id === waiting.id));
+      await lock.release();
       await slow;
       assert.equal(await exists(old), false);
     });

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { testDatabases } from "../../test/support/databases.ts";
+import { turnsOfTheLoop } from "../../test/support/event-loop.ts";
 import { startHoldfast, tenant, toolOf, until, type Running } from "../../test/support/running-holdfast.ts";
 import { seededRandom } from "../../test/support/seeded-random.ts";
 import { sql } from "../../test/support/stored-tasks.ts";
@@ -28,9 +29,7 @@ for (const { name, open } of await testDatabases()) {
       const pick = (most: number): number => Math.floor(random() * most);
       const database = await open();
       const script = (request: ModelRequest): Promise<ScriptedTurn> => nextTurn(request, pick);
-      const tools = [
-        toolOf("look", "read", () => new Promise((resolve) => setTimeout(() => resolve("seen"), pick(6)))),
-      ];
+      const tools = [toolOf("look", "read", () => turnsOfTheLoop(pick(200)).then(() => "seen"))];
       const start = (): Promise<Running> =>
         startHoldfast(database, {
           script,
@@ -57,12 +56,12 @@ for (const { name, open } of await testDatabases()) {
 /** Some turns call, some take their time and may be cut off, few fail. */
 async function nextTurn({ messages }: ModelRequest, pick: (most: number) => number): Promise<ScriptedTurn> {
   assertReadable(messages);
-  await new Promise((resolve) => setTimeout(resolve, pick(4)));
+  await turnsOfTheLoop(pick(150));
   switch (pick(8)) {
     case 0:
       return { error: new ModelCallError("model_bad_request", "No.", { retry: "never", attempts: [] }) };
     case 1:
-      return { first: "Well", text: ", so.", gate: new Promise((resolve) => setTimeout(resolve, pick(30))) };
+      return { first: "Well", text: ", so.", gate: turnsOfTheLoop(pick(1_000)) };
     case 2:
     case 3:
       // No call like another: a human would be asked whether it makes sense.
@@ -93,7 +92,7 @@ async function talk(
     const sent = await Promise.all(Array.from({ length: pick(4) === 0 ? 2 : 1 }, () => door.submit(request)));
     told.push(...sent.map(({ id, messageId }) => ({ prompt, taskId: id, messageId })));
     if (pick(12) === 0) await door.engine.cancel({ tenant, taskId: sent[0]!.id }, "somebody").catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, pick(12)));
+    await turnsOfTheLoop(pick(400));
   }
   return told;
 }

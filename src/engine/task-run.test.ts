@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { migratedSnapshot } from "../../test/support/databases.ts";
+import { turnsOfTheLoop } from "../../test/support/event-loop.ts";
 import { borrowed, kindsOf, startHoldfast, toolOf } from "../../test/support/running-holdfast.ts";
 import type { Database } from "../store/database.ts";
 import { runTask, TaskCancelled, type TaskRunDeps } from "./task-run.ts";
@@ -40,7 +41,7 @@ for (const effect of ["read", "idempotent", "once"] as const) {
     const task = await holdfast.submit({ prompt: "Work" });
     await begun.promise;
     // Whatever would run before the append is answered has run by now.
-    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    await turnsOfTheLoop(5);
     assert.equal(ran, !waits);
     assert.equal(holdfast.gateway.requests.length, 1, "the next model turn waits in any case");
     gate.resolve();

@@ -137,8 +137,9 @@ for (const { name, open } of await testDatabases()) {
       const started = Promise.withResolvers<void>();
       const gateway: ModelGateway = {
         call: async ({ messages, onDelta }) => {
+          onDelta({ type: "text", text: "x" });
           await started.promise;
-          for (let piece = 0; piece < 3_000; piece++) onDelta({ type: "text", text: "x" });
+          for (let piece = 1; piece < 3_000; piece++) onDelta({ type: "text", text: "x" });
           const call = {
             type: "call" as const,
             id: `c${messages.length}`,
@@ -151,15 +152,12 @@ for (const { name, open } of await testDatabases()) {
       await withHoldfast({ script: [], tools, options: { parts: { gateway } } }, async (holdfast) => {
         const task = await holdfast.submit({ prompt: "Pour", tokenBudget: 32_768 });
         const seen: TaskEvent[] = [];
-        const watcher = (async () => {
-          for await (const event of task.events()) {
-            seen.push(event);
-            if (seen.length === 1) await until(async () => (await task.result({ waitMs: 0 })).status === "completed");
-          }
-        })();
-        await new Promise((resolve) => setTimeout(resolve, 20));
-        started.resolve();
-        await watcher;
+        for await (const event of task.events()) {
+          seen.push(event);
+          if (seen.length > 1) continue;
+          started.resolve();
+          await until(async () => (await task.result({ waitMs: 0 })).status === "completed");
+        }
         assert.deepEqual(
           seqsOf(seen),
           (await journalOf(holdfast, task.id)).map(({ seq }) => seq),
@@ -232,7 +230,7 @@ for (const { name, open } of await testDatabases()) {
         call: async ({ onDelta, signal }) => {
           while (!stopped.signal.aborted && !signal.aborted) {
             onDelta({ type: "text", text: "." });
-            await new Promise((resolve) => setTimeout(resolve, 5));
+            await new Promise(setImmediate);
           }
           return reply("...");
         },

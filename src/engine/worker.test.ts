@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { testDatabases } from "../../test/support/databases.ts";
+import { turnsOfTheLoop } from "../../test/support/event-loop.ts";
 import { failingDatabase, type Outage } from "../../test/support/failing-database.ts";
 import {
   borrowed,
@@ -91,7 +92,7 @@ for (const { name, open } of await testDatabases()) {
         ...shared,
         query: async <Row>(statement: Parameters<Database["query"]>[0]): Promise<Row[]> => {
           // To give a task back takes longer than to take leave.
-          if (statement.text.startsWith("update task")) await new Promise((resolve) => setTimeout(resolve, 30));
+          if (statement.text.startsWith("update task")) await turnsOfTheLoop(100);
           return database.query<Row>(statement);
         },
         batch: async (statements) => {
