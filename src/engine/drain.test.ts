@@ -45,4 +45,5 @@ test("the time to come again is what waits over what is done a second, within bo
   assert.equal(waitFor(3, 1_000, 0), 1_000);
   assert.equal(waitFor(10_000, 0, 0), 60_000);
   assert.equal(waitFor(10_000, undefined, 0.5), 1_100);
+  assert.equal(waitFor(0, 0, 0), 1_000, "what is full is not the queue, but a session that stands still");
 });

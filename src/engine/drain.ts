@@ -73,7 +73,7 @@ export function drainRate(flows: readonly Flow[], scope: Scope): number | undefi
 
 /** When to come again: after what waits now has been worked off, within bounds. @param random in [0, 1) */
 export function waitFor(waiting: number, perSecond: number | undefined, random: number): number {
-  const expectedMs = perSecond === undefined ? shortestWaitMs : (waiting / perSecond) * 1_000;
+  const expectedMs = waiting === 0 || perSecond === undefined ? 0 : (waiting / perSecond) * 1_000;
   const boundedMs = Math.min(longestWaitMs, Math.max(shortestWaitMs, expectedMs));
   return Math.round(boundedMs * (1 + jitter * random));
 }
