@@ -6,6 +6,7 @@ import { borrowed, kindsOf, startHoldfast, toolOf } from "../../test/support/run
 import type { Database } from "../store/database.ts";
 import { runTask, TaskCancelled, type TaskRunDeps } from "./task-run.ts";
 import { LeaseLostError } from "./task-journal.ts";
+import { Inbox } from "./inbox.ts";
 import { openPglite } from "../store/pglite.ts";
 
 const embedded = await openPglite({ dataDir: "memory", snapshot: await migratedSnapshot() });
@@ -84,4 +85,38 @@ test("a run that is abandoned leaves a task that somebody wants cancelled to who
   };
   abandoned.abort(new Error("The time to stop is over."));
   await assert.rejects(runTask(run as unknown as TaskRunDeps), LeaseLostError);
+});
+
+test("a message of which word comes while others are read is heard before the next model turn", async () => {
+  const never = new AbortController().signal;
+  const inbox = new Inbox({ hasNews: true, heard: [] });
+  const heard: string[] = [];
+  const reads = [["first"], ["second"]];
+  const run = {
+    clock: { now: () => 0 },
+    program: {
+      next: () => ({ type: "effect", onlyReads: false, run: () => Promise.reject(new LeaseLostError("task")) }),
+      listens: () => true,
+      hears: () => true,
+    },
+    inbox,
+    journal: {
+      flush: () => Promise.resolve(),
+      unheard: () => {
+        const unread = reads.shift() ?? [];
+        if (unread.includes("first")) inbox.interrupt("second");
+        return Promise.resolve(unread.map((messageId) => ({ messageId })));
+      },
+      hear: (messages: { messageId: string }[]) => {
+        heard.push(...messages.map(({ messageId }) => messageId));
+        inbox.hear(heard);
+        return Promise.resolve();
+      },
+    },
+    stopping: never,
+    abandoned: never,
+    cancelled: never,
+  };
+  await assert.rejects(runTask(run as unknown as TaskRunDeps), LeaseLostError);
+  assert.deepEqual(heard, ["first", "second"]);
 });

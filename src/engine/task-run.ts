@@ -94,10 +94,12 @@ export async function runTask(run: TaskRunDeps): Promise<RunOutcome> {
  */
 async function hear({ journal, program, clock, inbox, cancelled }: TaskRunDeps): Promise<boolean> {
   if (cancelled.aborted || !program.listens(clock.now())) return false;
+  // Word of another message may come while these are read.
+  inbox.hasNews = false;
   const unheard = await journal.unheard();
   const fitting = unheard.findLastIndex((_message, last) => program.hears(unheard.slice(0, last + 1), clock.now()));
   const messages = unheard.slice(0, fitting + 1);
-  inbox.hasNews = messages.length < unheard.length;
+  if (messages.length < unheard.length) inbox.hasNews = true;
   if (messages.length === 0) return false;
   await journal.hear(messages.map(({ interrupts: _interrupts, ...message }) => message));
   return true;
