@@ -6,8 +6,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../../test/support/free-port.ts";
 import { atExit, removeWhileEnding } from "./at-exit.ts";
-import { freePort } from "./free-port.ts";
 
 export interface OwnServer<Address> {
   readonly address: Address;

@@ -7,15 +7,16 @@
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { chown, mkdtemp, rm, statfs } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Client } from "pg";
+import { freePort } from "../../test/support/free-port.ts";
+import { postgresBinaries } from "../../test/support/postgres-binaries.ts";
 import { atExit, removeWhileEnding } from "./at-exit.ts";
 import { parentOf } from "./cpu.ts";
-import { freePort } from "./free-port.ts";
 
 export interface MeasuredDatabase {
   readonly name: string;
@@ -45,7 +46,9 @@ export async function usePostgres(given: string | undefined): Promise<PostgresSe
     const caveat = "PostgreSQL is a server that was there: what else ran on it is in its CPU and its write-ahead log.";
     return connectTo(given, { caveats: [caveat], stop: async () => {} });
   }
-  const bin = binaries();
+  const bin = postgresBinaries();
+  if (bin === undefined)
+    throw new Error("PostgreSQL's server is not installed here; --database-url names one that runs.");
   const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-postgres-"));
   let server: ChildProcess | undefined;
   const settled = atExit(() => {
@@ -145,19 +148,6 @@ async function serverAccount(directory: string): Promise<{ uid?: number; gid?: n
   const account = { uid: id("-u"), gid: id("-g") };
   await chown(directory, account.uid, account.gid);
   return account;
-}
-
-/** The newest that is installed where Debian puts them, or else what pg_config says. */
-function binaries(): string {
-  const debian = "/usr/lib/postgresql";
-  const versions = existsSync(debian) ? readdirSync(debian).toSorted((a, b) => Number(b) - Number(a)) : [];
-  const found = versions.map((version) => join(debian, version, "bin")).find((bin) => existsSync(join(bin, "initdb")));
-  if (found !== undefined) return found;
-  try {
-    return execFileSync("pg_config", ["--bindir"], { encoding: "utf8" }).trim();
-  } catch {
-    throw new Error("PostgreSQL's server is not installed here; --database-url names one that runs.");
-  }
 }
 
 function statementsModule(bin: string): Record<string, string> {

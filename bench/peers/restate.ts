@@ -2,7 +2,7 @@
 import { createServer, type ServerHttp2Session } from "node:http2";
 import * as restate from "@restatedev/restate-sdk";
 import * as clients from "@restatedev/restate-sdk-clients";
-import { freePort } from "../comparison/free-port.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import { runSubject } from "../comparison/subject.ts";
 import { answer, prompt, runTurns } from "../work.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer, type AddressInfo } from "node:net";
 import { after, afterEach, beforeEach, describe, test } from "node:test";
 import { createServerDatabase } from "../../test/support/databases.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import { startTcpProxy } from "../../test/support/tcp-proxy.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Database } from "./database.ts";
@@ -126,10 +126,7 @@ test("closing gives back every connection, listening ones too", { skip: server =
 });
 
 test("a server that is not there is told by host, port and database, never by password", async () => {
-  const free = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => free.once("listening", resolve));
-  const { port } = free.address() as AddressInfo;
-  await new Promise((resolve) => free.close(resolve));
+  const port = await freePort();
   await assert.rejects(
     openPostgres({ url: `postgres://user:secret@127.0.0.1:${port}/agents` }),
     (error: Error & { code: string }) => {

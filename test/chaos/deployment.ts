@@ -5,8 +5,9 @@ import { openPostgres } from "../../src/store/postgres.ts";
 import type { Database } from "../../src/store/database.ts";
 import { startProcess, startScript, type Child } from "../support/child.ts";
 import { cleanEnvironment } from "../support/command.ts";
+import { freePort } from "../support/free-port.ts";
 import { sql } from "../support/stored-tasks.ts";
-import { freePort, type ThrowawayPostgres } from "../support/throwaway-postgres.ts";
+import type { ThrowawayPostgres } from "../support/throwaway-postgres.ts";
 import type { Ledger } from "./ledger.ts";
 import type { WorkerOrders } from "./worker.ts";
 

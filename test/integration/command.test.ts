@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { AgentResult, Approval, Entry, Page, TaskSummary } from "../../src/client/wire.ts";
+import { freePort } from "../support/free-port.ts";
 import { repositoryRoot } from "../support/source-files.ts";
 import {
   cleanEnvironment,
@@ -368,11 +367,3 @@ describe("A new project", () => {
     assert.match(stdout, /shipped/, stderr);
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}

@@ -1,14 +1,11 @@
-/**
- * A PostgreSQL server of one's own in a temporary folder, to kill and restart at will. It is made with the binaries found on
- * this machine: those of `pg_config`, or the newest under /usr/lib/postgresql.
- */
+/** A PostgreSQL server of one's own in a temporary folder, to kill and restart at will. */
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
 import { chown, mkdtemp, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { freePort } from "./free-port.ts";
+import { postgresBinaries } from "./postgres-binaries.ts";
 
 export interface ThrowawayPostgres extends AsyncDisposable {
   readonly url: string;
@@ -26,7 +23,7 @@ const run = promisify(execFile);
 export async function startThrowawayPostgres(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<ThrowawayPostgres | undefined> {
-  const binaries = findBinaries();
+  const binaries = postgresBinaries();
   if (binaries === undefined) return undefined;
   const directory = await mkdtemp(join(tmpdir(), "holdfast-postgres-"));
   // The server refuses to run as root.
@@ -65,27 +62,4 @@ export async function startThrowawayPostgres(
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-function findBinaries(): string | undefined {
-  const root = "/usr/lib/postgresql";
-  const versions = existsSync(root) ? readdirSync(root).toSorted((a, b) => Number(b) - Number(a)) : [];
-  const places = [...versions.map((version) => join(root, version, "bin")), bindirOfConfig()];
-  return places.find((place) => existsSync(join(place, "initdb")) && existsSync(join(place, "postgres")));
-}
-
-function bindirOfConfig(): string {
-  try {
-    return execFileSync("pg_config", ["--bindir"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
-  } catch {
-    return "";
-  }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
