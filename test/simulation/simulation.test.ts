@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { report, runSeeds } from "./run-seeds.ts";
 import type { Outcome } from "./run.ts";
 
-const seeds = { first: 1, count: 100 };
+const seeds = { first: 1, count: 200 };
 
 describe("The simulation", () => {
   test(`no invariant is broken by the seeds ${seeds.first} to ${seeds.first + seeds.count - 1}`, async () => {
