@@ -11,8 +11,13 @@ export interface Clock {
   timer(ms: number, run: () => void): () => void;
 }
 
-// setTimeout overflows to 1 ms beyond this.
+// Beyond this setTimeout overflows to 1 ms.
 const longestTimerMs = 2 ** 31 - 1;
+
+/** On a busy machine what is to be waited for may have passed already. */
+function delayOf(ms: number): number {
+  return Math.max(0, Math.min(ms, longestTimerMs));
+}
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -24,17 +29,14 @@ export const systemClock: Clock = {
         clearTimeout(timeout);
         reject(signal?.reason);
       };
-      const timeout = setTimeout(
-        () => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve();
-        },
-        Math.min(ms, longestTimerMs),
-      );
+      const timeout = setTimeout(() => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      }, delayOf(ms));
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
   timer: (ms, run) => {
-    const timeout = setTimeout(run, Math.min(ms, longestTimerMs));
+    const timeout = setTimeout(run, delayOf(ms));
     timeout.unref();
     return () => clearTimeout(timeout);
   },

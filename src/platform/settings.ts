@@ -25,7 +25,14 @@ export interface Settings {
     readonly compatible: Endpoint;
   };
   /** How many days what has ended is kept; null: for ever. */
-  readonly retention: { readonly days: number | null; readonly deadLetterDays: number | null };
+  readonly retention: {
+    readonly days: number | null;
+    readonly deadLetterDays: number | null;
+    /** Of the ledger of model calls. */
+    readonly usageDays: number | null;
+  };
+  /** Whether faults may be injected into model calls. */
+  readonly gameDay: boolean;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly logFormat: "json" | "text";
 }
@@ -67,7 +74,10 @@ export function readSettings(environment: Environment): Settings {
         "HOLDFAST_DEAD_LETTER_RETENTION_DAYS",
         read("HOLDFAST_DEAD_LETTER_RETENTION_DAYS") ?? "90",
       ),
+      // So long that a month can be held against the same month of the year before.
+      usageDays: readDays("HOLDFAST_USAGE_RETENTION_DAYS", read("HOLDFAST_USAGE_RETENTION_DAYS") ?? "400"),
     },
+    gameDay: readOneOf("HOLDFAST_GAME_DAY", read("HOLDFAST_GAME_DAY") ?? "off", ["on", "off"]) === "on",
     logLevel: readOneOf("HOLDFAST_LOG_LEVEL", read("HOLDFAST_LOG_LEVEL") ?? "info", logLevels),
     logFormat: readOneOf("HOLDFAST_LOG_FORMAT", read("HOLDFAST_LOG_FORMAT") ?? "json", ["json", "text"]),
   };

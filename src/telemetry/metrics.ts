@@ -27,6 +27,9 @@ export function createMetrics() {
     ...taskMetrics(meter),
     ...brokerMetrics(meter),
     ...callMetrics(meter),
+    ...gatewayMetrics(meter),
+    ...gateMetrics(meter),
+    ...cacheMetrics(meter),
     ...retentionMetrics(meter),
     ...streamMetrics(meter),
     ...processMetrics(meter),
@@ -90,7 +93,14 @@ function callMetrics(meter: Meter) {
   const attemptsFailed = meter.createCounter("holdfast.model.attempts.failed", {
     description: "Attempts at a model call that came to nothing, by the class of error.",
   });
+  const faultsInjected = meter.createCounter("holdfast.model.faults.injected", {
+    description: "Faults of a game day that struck attempts at model calls.",
+  });
   const tokens = meter.createCounter("gen_ai.client.token.usage", { description: "Tokens by type.", unit: "{token}" });
+  const cachedTokens = meter.createCounter("holdfast.model.tokens.cached", {
+    description: "Input tokens that the provider had in its own cache of prompts.",
+    unit: "{token}",
+  });
   const firstChunk = meter.createHistogram("gen_ai.client.operation.time_to_first_chunk", {
     description: "Time to the first token of an answer.",
     unit: "s",
@@ -106,16 +116,23 @@ function callMetrics(meter: Meter) {
     unit: "s",
     advice: { explicitBucketBoundaries: seconds },
   });
+  const tokensUsed = ({ model, usage }: { model: string; usage: Usage }): void => {
+    const labels = { "gen_ai.request.model": model };
+    tokens.add(usage.input, { ...labels, "gen_ai.token.type": "input" });
+    tokens.add(usage.output, { ...labels, "gen_ai.token.type": "output" });
+    cachedTokens.add(usage.cached, labels);
+  };
   return {
     toolCall: (call: { tool: string; outcome: string; ms: number }) =>
       toolDuration.record(call.ms, { tool: call.tool, outcome: call.outcome }),
     attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
       for (const { model, code } of attempts) attemptsFailed.add(1, { model, code });
     },
+    faultInjected: (fault: { model: string; kind: string }) => faultsInjected.add(1, fault),
+    tokensUsed,
     modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number }): void {
+      tokensUsed(call);
       const labels = { "gen_ai.request.model": call.model };
-      tokens.add(call.usage.input, { ...labels, "gen_ai.token.type": "input" });
-      tokens.add(call.usage.output, { ...labels, "gen_ai.token.type": "output" });
       firstChunk.record(call.ttftMs / 1_000, labels);
       perChunk.record(call.tpotMs / 1_000, labels);
     },
@@ -125,6 +142,123 @@ function callMetrics(meter: Meter) {
         "http.route": request.route,
         "http.response.status_code": request.status,
       }),
+  };
+}
+
+/** Of the gateway itself, and of what it does about models that fail. */
+function gatewayMetrics(meter: Meter) {
+  const overhead = meter.createHistogram("holdfast.gateway.overhead", {
+    description: "What a model call took that was neither the provider's time nor a wait.",
+    unit: "s",
+    advice: { explicitBucketBoundaries: [0.00005, 0.0001, 0.00025, 0.0005, ...seconds.slice(0, 9)] },
+  });
+  const transitions = meter.createCounter("holdfast.breaker.transitions", {
+    description: "Changes of the breakers of models, by the new state.",
+  });
+  const open = meter.createUpDownCounter("holdfast.breaker.open", { description: "Models that are not called now." });
+  const retries = meter.createCounter("holdfast.model.retries", {
+    description: "Attempts at a model that repeated one that had failed.",
+  });
+  const hedges = meter.createCounter("holdfast.model.hedges", {
+    description: "Second requests because the first token was late, by who answered.",
+  });
+  return {
+    gatewayOverhead: (ms: number) => overhead.record(ms / 1_000),
+    breakerChanged(model: string, state: "closed" | "open" | "half_open"): void {
+      transitions.add(1, { model, state });
+      if (state !== "closed") open.add(state === "open" ? 1 : -1, { model });
+    },
+    modelRetried: (model: string) => retries.add(1, { model }),
+    modelHedged: (model: string, winner: string) => hedges.add(1, { model, winner }),
+  };
+}
+
+/** How a gate of a model stands in this process. */
+interface GateLook {
+  readonly model: string;
+  readonly key: number;
+  readonly waiting: number;
+  readonly inFlight: number;
+  readonly requestsPerMinute: number | null;
+  readonly tokensPerMinute: number | null;
+  readonly blockedForMs: number;
+}
+
+function gateMetrics(meter: Meter) {
+  const waited = meter.createHistogram("holdfast.gate.wait", {
+    description: "How long model calls waited for the limits of their provider.",
+    unit: "s",
+    advice: { explicitBucketBoundaries: seconds },
+  });
+  const refused = meter.createCounter("holdfast.gate.refused", {
+    description: "Model calls that were not let through, by the reason.",
+  });
+  const waiting = meter.createObservableGauge("holdfast.gate.waiting", { description: "Model calls that wait now." });
+  const inFlight = meter.createObservableGauge("holdfast.gate.in_flight", { description: "Model calls under way." });
+  const limit = meter.createObservableGauge("holdfast.gate.limit", {
+    description: "Limits per minute as they stand: configured, learned, and adapted to refusals.",
+  });
+  const blocked = meter.createObservableGauge("holdfast.gate.blocked", {
+    description: "For how long the provider asked to be left alone.",
+    unit: "s",
+  });
+  return {
+    gatePassed: ({ model, waitedMs }: { model: string; waitedMs: number }) =>
+      waited.record(waitedMs / 1_000, { model }),
+    gateRefused: ({ model, reason }: { model: string; reason: string }) => refused.add(1, { model, reason }),
+    /** How the gates stand, asked at each scrape. @returns a function that ends it */
+    observeGates(look: () => readonly GateLook[]): () => void {
+      const tells: [typeof waiting, ObservableCallback][] = [
+        [waiting, (result) => byModel(look(), (model, gates) => result.observe(gates[0]?.waiting ?? 0, { model }))],
+        [
+          inFlight,
+          (result) => look().forEach(({ model, key, inFlight: count }) => result.observe(count, { model, key })),
+        ],
+        [
+          limit,
+          (result) =>
+            look().forEach(({ model, key, requestsPerMinute, tokensPerMinute }) => {
+              if (requestsPerMinute !== null) result.observe(requestsPerMinute, { model, key, of: "requests" });
+              if (tokensPerMinute !== null) result.observe(tokensPerMinute, { model, key, of: "tokens" });
+            }),
+        ],
+        [
+          blocked,
+          (result) =>
+            look().forEach(({ model, key, blockedForMs }) => result.observe(blockedForMs / 1_000, { model, key })),
+        ],
+      ];
+      for (const [gauge, tell] of tells) gauge.addCallback(tell);
+      return () => {
+        for (const [gauge, tell] of tells) gauge.removeCallback(tell);
+      };
+    },
+  };
+}
+
+function byModel(gates: readonly GateLook[], tell: (model: string, gates: readonly GateLook[]) => void): void {
+  for (const [model, of] of Map.groupBy(gates, (gate) => gate.model)) tell(model, of);
+}
+
+/** Of the cache of answers. */
+function cacheMetrics(meter: Meter) {
+  const lookups = meter.createCounter("holdfast.cache.lookups", {
+    description: "Model calls that allow an answer to be given again, by what became of them.",
+  });
+  const savedTokens = meter.createCounter("holdfast.cache.saved.tokens", {
+    description: "Tokens that answers took when a model gave them, each time they were given again.",
+    unit: "{token}",
+  });
+  const savedCost = meter.createCounter("holdfast.cache.saved.cost", {
+    description: "What these answers would have cost again, in micro-dollars, as far as the price is known.",
+  });
+  return {
+    cacheLookup(outcome: string, saved: { usage: Usage; costMicros: number | null } | null): void {
+      lookups.add(1, { outcome });
+      if (saved === null) return;
+      savedTokens.add(saved.usage.input + saved.usage.output);
+      savedCost.add(saved.costMicros ?? 0);
+    },
   };
 }
 

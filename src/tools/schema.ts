@@ -7,6 +7,7 @@ import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { isObject, type Json, type JsonObject } from "../agent/json.ts";
 import { HoldfastError, InvalidInputError, messageOf } from "../platform/errors.ts";
+import { escapePointer } from "../platform/json-pointer.ts";
 
 export interface Schema {
   /** JSON Schema 2020-12. */
@@ -163,7 +164,7 @@ function explain(error: ErrorObject): SchemaProblem {
 function pointer(path: ReadonlyArray<PropertyKey | StandardSchemaV1.PathSegment>): string {
   return path
     .map((segment) => String(typeof segment === "object" ? segment.key : segment))
-    .map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`)
+    .map((key) => `/${escapePointer(key)}`)
     .join("");
 }
 
