@@ -1,109 +1,22 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
-import { APICallError, type LanguageModelV4, type LanguageModelV4StreamPart } from "@ai-sdk/provider";
-import { HoldfastError } from "../platform/errors.ts";
-import { createVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
-import { createModelGateway, type ModelGatewayDeps } from "./gateway.ts";
-import type { Delta } from "../agent/conversation.ts";
-import type { ModelCallError, ModelReply, ModelRequest } from "./model-gateway.ts";
-
-type Parts = AsyncIterable<LanguageModelV4StreamPart> | Iterable<LanguageModelV4StreamPart>;
-/** What one attempt does: gives parts, or throws. */
-type Behaviour = (signal: AbortSignal) => Parts | Promise<Parts>;
-
-const finish: LanguageModelV4StreamPart = {
-  type: "finish",
-  finishReason: { unified: "stop", raw: "stop" },
-  usage: {
-    inputTokens: { total: 20, noCache: 20, cacheRead: 0, cacheWrite: 0 },
-    outputTokens: { total: 11, text: 11, reasoning: 0 },
-  },
-};
-const text = (delta: string): LanguageModelV4StreamPart => ({ type: "text-delta", id: "0", delta });
-const says =
-  (...deltas: string[]): Behaviour =>
-  () => [...deltas.map(text), finish];
-const breaks =
-  (...deltas: string[]): Behaviour =>
-  () =>
-    deltas.map(text);
-const silent: Behaviour = () => new Promise<Parts>(() => {});
-
-function fails(status: number, headers: Record<string, string> = {}, message = `HTTP ${status}`): Behaviour {
-  return () => {
-    throw new APICallError({
-      message,
-      url: "http://provider.test",
-      requestBodyValues: {},
-      statusCode: status,
-      responseHeaders: headers,
-    });
-  };
-}
-
-/** Models whose attempts behave one after the other as listed; the last behaviour stays. */
-function providersOf(behaviours: Record<string, Behaviour[]>): ModelGatewayDeps["providers"] & { calls: string[] } {
-  const calls: string[] = [];
-  return {
-    calls,
-    model(name) {
-      const known = behaviours[name];
-      if (!known) throw new HoldfastError("model_key_missing", `set the key of ${name}`);
-      return {
-        specificationVersion: "v4",
-        provider: "test",
-        modelId: name,
-        supportedUrls: {},
-        doStream: async ({ abortSignal }: { abortSignal: AbortSignal }) => {
-          calls.push(name);
-          const behaviour = known.length > 1 ? known.shift() : known[0];
-          return { stream: ReadableStream.from(await behaviour!(abortSignal)) };
-        },
-      } as unknown as LanguageModelV4;
-    },
-  };
-}
-
-interface Run {
-  readonly clock: VirtualClock;
-  readonly deltas: Delta[];
-  readonly calls: string[];
-  readonly stop: AbortController;
-  readonly reply: Promise<ModelReply>;
-  /** What it threw, as a value. */
-  readonly error: Promise<ModelCallError | null>;
-}
-
-function start(behaviours: Record<string, Behaviour[]>, options: Partial<ModelGatewayDeps & ModelRequest> = {}): Run {
-  const clock = createVirtualClock();
-  const providers = providersOf(behaviours);
-  const stop = new AbortController();
-  const deltas: Delta[] = [];
-  const gateway = createModelGateway({ providers, clock, random: () => 0.5, ...options });
-  const reply = gateway.call({
-    route: options.route ?? Object.keys(behaviours),
-    system: "",
-    messages: [{ role: "user", text: "Hi" }],
-    tools: [],
-    maxOutputTokens: 100,
-    signal: stop.signal,
-    interruption: options.interruption,
-    onDelta: (delta) => deltas.push(delta),
-  });
-  const error = reply.then(
-    () => null,
-    (thrown: ModelCallError) => thrown,
-  );
-  return { clock, deltas, calls: providers.calls, stop, reply, error };
-}
-
-const codes = ({ attempts }: Pick<ModelReply, "attempts">): string[] =>
-  attempts.map(({ model, code }) => `${model} ${code}`);
-
-function verdict(error: ModelCallError | null): unknown {
-  return error && { code: error.code, retry: error.retry, attempts: error.attempts.length };
-}
+import {
+  type Behaviour,
+  breaks,
+  codes,
+  drips,
+  fails,
+  finish,
+  type GatewayRun as Run,
+  type ModelParts as Parts,
+  says,
+  silent,
+  startCall as start,
+  text,
+  verdict,
+} from "../../test/support/model-behaviours.ts";
+import { plainRoute } from "../agent/route.ts";
 
 test("an answer at the first attempt carries text, usage and no failed attempts", async () => {
   const { reply, deltas } = start({ "a/x": [says("Hello", " you")] });
@@ -181,9 +94,9 @@ for (const [name, message, code] of [
 }
 
 test("a candidate whose key is missing is passed over, and the attempt says which", async () => {
-  const { reply } = start({ "b/y": [says("Hi")] }, { route: ["a/x", "b/y"] });
+  const { reply } = start({ "b/y": [says("Hi")] }, { route: plainRoute(["a/x", "b/y"]) });
   assert.deepEqual((await reply).attempts, [
-    { model: "a/x", code: "model_key_missing", message: "set the key of a/x", ms: 0 },
+    { model: "a/x", code: "model_key_missing", message: "set the key of a/x", ms: 0, at: 0 },
   ]);
 });
 
@@ -224,20 +137,9 @@ test("a model that never begins is given up after the time for the first token",
   assert.equal(calls.length, 1);
   await clock.advance(251);
   assert.deepEqual((await reply).attempts, [
-    { model: "a/x", code: "model_timeout", message: "The model gave no token within 1000 ms.", ms: 1_000 },
+    { model: "a/x", code: "model_timeout", message: "The model gave no token within 1000 ms.", ms: 1_000, at: 0 },
   ]);
 });
-
-/** Gives a token every `everyMs`, `count` times, then falls silent. */
-function drips(clock: () => VirtualClock, { everyMs, count }: { everyMs: number; count: number }): Behaviour {
-  return async function* () {
-    for (let given = 0; given < count; given++) {
-      await clock().sleep(everyMs);
-      yield text(".");
-    }
-    await new Promise(() => {});
-  } as unknown as Behaviour;
-}
 
 test("a model that falls silent is given up after the time for silence, counted from its last token", async () => {
   const run: Run = start(
@@ -342,6 +244,16 @@ describe("A call that is interrupted", () => {
     const reply = await run.reply;
     assert.deepEqual([reply.parts, reply.finish, run.clock.pending], [[], "interrupted", 0]);
     assert.deepEqual(codes(reply), ["a/x model_stream_broken", "a/x model_unavailable"]);
+    assert.deepEqual([reply.usage.input, reply.usage.output, reply.costMicros], [0, 0, 0]);
+  });
+
+  test("right after an attempt that broke, says nothing of what that one had said", async () => {
+    const stop = new AbortController();
+    const run = start({ "a/x": [breaks("Hel"), says("Hi")] }, { interruption: stop.signal });
+    await run.clock.advance(0);
+    stop.abort(new Error("interrupted"));
+    const reply = await run.reply;
+    assert.deepEqual([reply.parts, codes(reply), run.calls], [[], ["a/x model_stream_broken"], ["a/x"]]);
   });
 
   test("before it began costs nothing", async () => {

@@ -1,24 +1,33 @@
 /**
  * The model gateway: one call along a route of candidates.
  *
- *   for each candidate, in order:
- *     try it, up to `attempts` times:
- *       an answer                  → done
+ *   for each candidate, in the order of the route's strategy:
+ *     try it, up to `attempts` times, unless its breaker is open or its gate is full:
+ *       an answer                  → done, unless it was a small model's and does not stand up to the check
  *       unavailable, rate limited  → wait (backoff with full jitter, or what Retry-After says), try it again
- *       auth, context too long     → the next candidate
+ *       timed out, broken off      → the next candidate, if there is one
+ *       auth                       → the next candidate
+ *       context too long           → the next candidate whose window is not known to be as small
  *       content policy, bad request → give up: it is the request that is wrong, for every candidate
  *
- * Nothing holds a worker for long: a wait of more than `longestWaitMs` is not waited here but said to the caller.
+ * Nothing holds a worker for long: what a call waits, for the gate and between attempts, is at most `longestWaitMs`; what
+ * would take longer is said to the caller.
  */
-import type { LanguageModelV4 } from "@ai-sdk/provider";
-import type { AssistantPart, Delta, Usage } from "../agent/conversation.ts";
-import type { FailedAttempt } from "../agent/journal.ts";
+import type { Delta } from "../agent/conversation.ts";
+import type { Candidate } from "../agent/route.ts";
 import type { Clock } from "../platform/clock.ts";
 import { assert, type Retry } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
-import { type AttemptResult, type AttemptTimeouts, defaultTimeouts, runAttempt } from "./attempt.ts";
-import { attemptCodeOf, classifyFailure, type ModelFailure } from "./classify.ts";
-import { costMicros } from "./cost.ts";
+import type { BreakerState } from "./resilience/breaker.ts";
+import { attemptCandidate, type AttemptOutcome } from "./call/candidate-attempt.ts";
+import type { ModelFailure } from "./call/classify.ts";
+import { isTransient, retryPauseMs } from "./call/retry-pause.ts";
+import { createPrices, type Prices } from "./cost.ts";
+import { holdBackMarker, mayGiveWay, whyToEscalate } from "./route/escalation.ts";
+import type { Faults } from "./experiments/faults.ts";
+import { openGate, type Gate } from "./gate/gate.ts";
+import { attemptHedged, hedgeAfterMs } from "./resilience/hedge.ts";
+import { interruptedReply, type CallParts, type ModelCall, type ModelProviders } from "./call/model-call.ts";
 import {
   ModelCallError,
   type ModelErrorCode,
@@ -26,176 +35,196 @@ import {
   type ModelReply,
   type ModelRequest,
 } from "./model-gateway.ts";
-import { splitModelName } from "./model-name.ts";
-import { callOptionsOf } from "./prompt.ts";
-import { usageOf } from "./usage.ts";
+import { createModelRecords } from "./resilience/model-records.ts";
+import { gatewaySettings, type GatewayOptions } from "./options.ts";
+import { OutsideTime } from "./call/outside-time.ts";
+import { planRoute } from "./route/strategy.ts";
 
-export interface ModelProviders {
-  /**
-   * The model `provider/id`.
-   * @throws HoldfastError `unknown_model_provider`, `model_key_missing`
-   */
-  model(name: string): LanguageModelV4;
-}
+export type { ModelProviders } from "./call/model-call.ts";
 
-export interface ModelGatewayDeps {
+export interface ModelGatewayDeps extends GatewayOptions {
   readonly providers: ModelProviders;
   readonly clock: Clock;
   readonly random: Random;
-  /** Attempts at one candidate; default 3. */
-  readonly attempts?: number;
-  readonly timeouts?: Partial<AttemptTimeouts>;
+  /** Default: lets everything through. */
+  readonly gate?: Gate;
+  /** Default: what the public list says. */
+  readonly prices?: Prices;
+  /** Of a game day; default: none. */
+  readonly faults?: Faults;
+  readonly observer?: GatewayObserver;
 }
 
-type Settings = Required<Omit<ModelGatewayDeps, "timeouts">> & { readonly timeouts: AttemptTimeouts };
-
-/** A call under way. */
-interface Call {
-  readonly request: ModelRequest;
-  readonly failed: FailedAttempt[];
-  /** Aborts with the request's signal, or when it is interrupted. */
-  readonly signal: AbortSignal;
-  /** Deltas of an attempt that failed are out; they are void as soon as the next one begins. */
-  stale: boolean;
-  /** The attempt under way, and what it has said so far. */
-  candidate: string | null;
-  text: string;
-  beganAt: number;
-  firstAt: number | null;
+/** Who is told what happens, for metrics and logs. */
+export interface GatewayObserver {
+  /** A call is over. @param ms what it took that was neither the provider's time nor a wait */
+  overhead(ms: number): void;
+  breaker(model: string, state: BreakerState): void;
+  retried(model: string): void;
+  hedged(model: string, winner: "first" | "second" | "nobody"): void;
 }
 
-const backoffMs = { first: 500, longest: 8_000 };
 const longestWaitMs = 20_000;
 /** What to tell a caller to wait when no provider says. */
 const laterMs = 10_000;
 
-export function createModelGateway(deps: ModelGatewayDeps): ModelGateway {
-  const timeouts = { ...defaultTimeouts, ...deps.timeouts };
-  const settings: Settings = { ...deps, attempts: deps.attempts ?? 3, timeouts };
-  return { call: (request) => callUnlessInterrupted(settings, request) };
-}
+const nobody: GatewayObserver = { overhead() {}, breaker() {}, retried() {}, hedged() {} };
 
-async function callUnlessInterrupted(settings: Settings, request: ModelRequest): Promise<ModelReply> {
-  const { signal, interruption } = request;
-  const either = interruption === undefined ? signal : AbortSignal.any([signal, interruption]);
-  const fresh = { stale: false, candidate: null, text: "", beganAt: 0, firstAt: null };
-  const call: Call = { request, failed: [], signal: either, ...fresh };
-  try {
-    return await callRoute(settings, call);
-  } catch (thrown) {
-    if (signal.aborted || interruption?.aborted !== true) throw thrown;
-    return interruptedReply(call);
-  }
-}
-
-const notReported = {
-  inputTokens: { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined },
-  outputTokens: { total: undefined, text: undefined, reasoning: undefined },
-};
-
-/**
- * No provider reports what a call used that is cut off, and it is paid for all the same: the numbers are estimates. Calls
- * and reasoning are left out, for half of them is worth nothing to anybody.
- */
-function interruptedReply({ request, failed, candidate, text, beganAt, firstAt }: Call): ModelReply {
-  const parts: AssistantPart[] = text.trim() === "" ? [] : [{ type: "text", text }];
-  const model = candidate ?? request.route[0] ?? "";
-  const nothing: Usage = { input: 0, cached: 0, output: 0, reasoning: 0, estimated: true };
-  const usage = candidate === null ? nothing : usageOf(notReported, { request, parts });
+export function createModelGateway(deps: ModelGatewayDeps): ModelGateway & Required<Pick<ModelGateway, "status">> {
+  const { clock, observer = nobody, gate = openGate, prices = createPrices() } = deps;
+  const settings = gatewaySettings(deps);
+  const records = createModelRecords({
+    ...settings,
+    clock,
+    onBreaker: (model, state) => observer.breaker(model, state),
+  });
+  const parts: CallParts = {
+    ...deps,
+    ...settings,
+    gate,
+    prices,
+    records,
+    onRetry: (model) => observer.retried(model),
+    onHedge: (model, winner) => observer.hedged(model, winner),
+  };
   return {
-    parts,
-    finish: "interrupted",
-    model,
-    usage,
-    costMicros: candidate === null ? 0 : costMicros(candidate, usage, undefined),
-    ttftMs: firstAt === null ? 0 : hundredths(firstAt - beganAt),
-    tpotMs: 0,
-    attempts: failed,
+    async call(request) {
+      const time = new OutsideTime(clock);
+      try {
+        return await callUnlessInterrupted(parts, request, time);
+      } finally {
+        observer.overhead(time.ownMs);
+      }
+    },
+    status: () => records.status(gate.status()),
   };
 }
 
-async function callRoute(settings: Settings, call: Call): Promise<ModelReply> {
-  assert(call.request.route.length > 0, "a model call needs a route");
-  const failures: ModelFailure[] = [];
-  for (const candidate of call.request.route) {
-    const outcome = await tryCandidate(settings, call, candidate);
+async function callUnlessInterrupted(parts: CallParts, request: ModelRequest, time: OutsideTime): Promise<ModelReply> {
+  assert(request.route.candidates.length > 0, "a model call needs a route");
+  const { signal, interruption } = request;
+  const { random, prices } = parts;
+  const call: ModelCall = {
+    request,
+    plan: planRoute(request, { random, contextWindow: (model) => prices.contextWindow(model) }),
+    signal: interruption === undefined ? signal : AbortSignal.any([signal, interruption]),
+    failed: [],
+    lanes: new Set(),
+    time,
+    stale: false,
+    waitLeftMs: longestWaitMs,
+  };
+  try {
+    return await callRoute(parts, call);
+  } catch (thrown) {
+    if (signal.aborted || interruption?.aborted !== true) throw thrown;
+    return interruptedReply(call, parts);
+  }
+}
+
+interface RouteFailure extends ModelFailure {
+  readonly model: string;
+}
+
+async function callRoute(parts: CallParts, call: ModelCall): Promise<ModelReply> {
+  const windowOf = (model: string): number | null => parts.prices.contextWindow(model);
+  const failures: RouteFailure[] = [];
+  /** So many tokens are known not to be enough. */
+  let tooFew = 0;
+  for (const [index, candidate] of call.plan.order.entries()) {
+    const { model } = candidate;
+    if (tooFew > 0 && (windowOf(model) ?? Number.POSITIVE_INFINITY) <= tooFew) continue;
+    const rest = call.plan.order.slice(index + 1);
+    const outcome = await tryCandidate(parts, call, { candidate, rest });
     if ("reply" in outcome) return outcome.reply;
-    failures.push(outcome.failure);
+    if (outcome.failure === null) continue;
+    failures.push({ ...outcome.failure, model });
     if (isVerdict(outcome.failure.code)) break;
+    if (outcome.failure.code === "model_context_too_long") tooFew = Math.max(tooFew, windowOf(model) ?? 0);
   }
   throw routeError(failures, call);
 }
 
+interface Turn {
+  readonly candidate: Candidate;
+  /** Who is asked after it. */
+  readonly rest: readonly Candidate[];
+}
+
+/** @returns a failure of null where the candidate gave way to those after it */
 async function tryCandidate(
-  settings: Settings,
-  call: Call,
-  candidate: string,
+  parts: CallParts,
+  call: ModelCall,
+  turn: Turn,
+): Promise<{ reply: ModelReply } | { failure: ModelFailure | null }> {
+  const { rank } = turn.candidate;
+  const show = (delta: Delta): void => {
+    call.stale = true;
+    call.request.onDelta(delta);
+  };
+  if (rank !== call.plan.checkedRank || turn.rest.every((later) => later.rank === rank)) {
+    return tryRepeatedly(parts, call, { ...turn, request: call.request, show: () => show });
+  }
+  let held = holdBackMarker(show);
+  const outcome = await tryRepeatedly(parts, call, {
+    ...turn,
+    request: mayGiveWay(call.request),
+    show: () => (held = holdBackMarker(show)).onDelta,
+  });
+  if (!("reply" in outcome)) return outcome;
+  const { reply } = outcome;
+  const why = await whyToEscalate(reply, call.request);
+  if (why === null) {
+    held.flush();
+    return outcome;
+  }
+  const { model, usage, costMicros } = reply;
+  const ms = Math.round(reply.ttftMs + reply.tpotMs * Math.max(0, usage.output - 1));
+  const at = parts.clock.now() - ms;
+  call.failed.push({ model, code: "model_escalated", message: why, ms, at, usage, costMicros });
+  return { failure: null };
+}
+
+interface Tries extends Turn {
+  /** As this candidate is to see it. */
+  readonly request: ModelRequest;
+  /** An attempt begins: where its deltas go. */
+  readonly show: () => (delta: Delta) => void;
+}
+
+async function tryRepeatedly(
+  parts: CallParts,
+  call: ModelCall,
+  tries: Tries,
 ): Promise<{ reply: ModelReply } | { failure: ModelFailure }> {
-  const { clock, random } = settings;
-  const { signal } = call;
+  const { clock, records, attempts, random } = parts;
+  const { model } = tries.candidate;
+  const { retries, breaker } = records.of(model);
+  retries.payIn();
   for (let tried = 1; ; tried++) {
-    signal.throwIfAborted();
-    const startedAt = clock.monotonic();
-    try {
-      return { reply: await callOnce(settings, call, candidate) };
-    } catch (thrown) {
-      if (signal.aborted) throw signal.reason;
-      const failure = classifyFailure(thrown, clock.now());
-      const ms = Math.round(clock.monotonic() - startedAt);
-      call.failed.push({ model: candidate, code: attemptCodeOf(thrown, failure), message: failure.message, ms });
-      const waitMs = waitBeforeNext(failure, { tried, random });
-      if (waitMs === null || tried >= settings.attempts) return { failure };
-      await clock.sleep(waitMs, signal);
-    }
+    call.signal.throwIfAborted();
+    const outcome = await attemptOnce(parts, call, tries);
+    if ("reply" in outcome) return outcome;
+    const { failure, repeat } = outcome;
+    const again = repeat === "soon" || (repeat === "if_alone" && tries.rest.length === 0);
+    if (!again || tried >= attempts || !isTransient(failure.code)) return outcome;
+    // This failure may have been the one too many.
+    if (!breaker.admits) return { failure: { ...failure, retryAfterMs: Math.ceil(breaker.openForMs) } };
+    const waitMs = retryPauseMs(failure, { tried, random });
+    if (waitMs > call.waitLeftMs || !retries.take()) return outcome;
+    parts.onRetry(model);
+    call.waitLeftMs -= waitMs;
+    await call.time.during(() => clock.sleep(waitMs, call.signal));
   }
 }
 
-async function callOnce(settings: Settings, call: Call, candidate: string): Promise<ModelReply> {
-  const { clock, providers, timeouts } = settings;
-  const { request } = call;
-  const model = providers.model(candidate);
-  if (call.stale) request.onDelta({ type: "restart" });
+function attemptOnce(parts: CallParts, call: ModelCall, { candidate, request, show }: Tries): Promise<AttemptOutcome> {
+  if (call.stale) call.request.onDelta({ type: "restart" });
   call.stale = false;
-  Object.assign(call, { candidate, text: "", beganAt: clock.monotonic(), firstAt: null });
-  const onDelta = (delta: Delta): void => {
-    call.stale = true;
-    call.firstAt ??= clock.monotonic();
-    if (delta.type === "text") call.text += delta.text;
-    request.onDelta(delta);
-  };
-  const options = callOptionsOf(request, splitModelName(candidate).provider);
-  const result = await runAttempt({ model, options, signal: call.signal, clock, timeouts, onDelta });
-  return replyOf(result, call, candidate);
-}
-
-function replyOf({ turn, ttftMs, tokensMs }: AttemptResult, call: Call, candidate: string): ModelReply {
-  const usage = usageOf(turn.usage, { request: call.request, parts: turn.parts });
-  return {
-    parts: turn.parts,
-    finish: turn.finish,
-    model: candidate,
-    usage,
-    costMicros: costMicros(candidate, usage, turn.usage.inputTokens.cacheWrite),
-    ttftMs: hundredths(ttftMs),
-    tpotMs: hundredths(tokensMs / Math.max(1, usage.output - 1)),
-    attempts: call.failed,
-  };
-}
-
-function hundredths(ms: number): number {
-  return Math.round(ms * 100) / 100;
-}
-
-/** @returns null where the same candidate is not to be tried again */
-function waitBeforeNext(failure: ModelFailure, { tried, random }: { tried: number; random: Random }): number | null {
-  if (!isTransient(failure.code)) return null;
-  const jitterMs = random() * Math.min(backoffMs.longest, backoffMs.first * 2 ** (tried - 1));
-  const asked = failure.retryAfterMs ?? 0;
-  return asked > longestWaitMs ? null : asked + jitterMs;
-}
-
-function isTransient(code: ModelErrorCode): boolean {
-  return code === "model_unavailable" || code === "model_rate_limited";
+  const attempt = { candidate, request, onDelta: show() };
+  const afterMs = hedgeAfterMs(parts, call, candidate);
+  if (afterMs !== null) return attemptHedged(parts, call, { ...attempt, afterMs });
+  return attemptCandidate(parts, call, { ...attempt, signal: call.signal, onFirstToken: () => {} });
 }
 
 /** Says something of the request itself, whoever is asked. */
@@ -213,13 +242,13 @@ const usefulness: readonly ModelErrorCode[] = [
   "model_auth",
 ];
 
-function routeError(failures: readonly ModelFailure[], { request, failed }: Call): ModelCallError {
+function routeError(failures: readonly RouteFailure[], { failed }: ModelCall): ModelCallError {
   const ranked = failures.toSorted((a, b) => usefulness.indexOf(a.code) - usefulness.indexOf(b.code));
   const code = ranked[0]?.code ?? "model_unavailable";
   const waits = failures
     .filter((failure) => isTransient(failure.code))
     .map((failure) => failure.retryAfterMs ?? laterMs);
   const retry: Retry = isTransient(code) ? { afterMs: Math.min(...waits) } : "never";
-  const reasons = failures.map((failure, index) => `${request.route[index]}: ${failure.message}`);
+  const reasons = failures.map(({ model, message }) => `${model}: ${message}`);
   return new ModelCallError(code, `No model answered. ${reasons.join(" ")}`, { retry, attempts: failed });
 }

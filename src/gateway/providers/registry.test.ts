@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createProviders } from "./registry.ts";
 
@@ -19,6 +21,33 @@ test("a model is found by the provider before the first slash", () => {
     "google.generative-ai gemini-3-pro",
     "compatible.chat meta/llama",
   ]);
+});
+
+test("a provider may have several keys, each with a hash that tells nothing of it and is the same everywhere", async () => {
+  const asked: unknown[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.headers.authorization);
+    response.writeHead(401).end("{}");
+  });
+  await new Promise<void>((listening) => void server.listen(0, "127.0.0.1", listening));
+  try {
+    const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+    const providers = createProviders({ openai: { apiKey: "one, two,", baseURL }, compatible: { baseURL } });
+    for (const index of [0, 1, 0]) {
+      const prompt = [{ role: "user" as const, content: [{ type: "text" as const, text: "hi" }] }];
+      await assert.rejects(async () => providers.model("openai/gpt-5", index).doStream({ prompt }));
+    }
+    assert.deepEqual(asked, ["Bearer one", "Bearer two", "Bearer one"]);
+    const [one, two, ...more] = providers.keysOf("openai/gpt-5");
+    assert.match(one!, /^[0-9a-f]{16}$/);
+    assert.deepEqual([one === two, more], [false, []]);
+    assert.deepEqual(createProviders({ openai: { apiKey: "two" } }).keysOf("openai/gpt-4o"), [two]);
+    assert.deepEqual(providers.keysOf("compatible/llama"), ["none"]);
+    for (const name of ["anthropic/claude-sonnet-4-6", "rules/default", "toString/x"])
+      assert.deepEqual(providers.keysOf(name), [], name);
+  } finally {
+    server.close();
+  }
 });
 
 test("the rules need no key", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Message } from "../agent/conversation.ts";
+import type { Message } from "../../agent/conversation.ts";
 import { callOptionsOf } from "./prompt.ts";
 
 const options = (messages: readonly Message[], provider = "openai") =>

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { APICallError, InvalidPromptError, JSONParseError, LoadAPIKeyError } from "@ai-sdk/provider";
-import { HoldfastError } from "../platform/errors.ts";
+import { HoldfastError } from "../../platform/errors.ts";
 import { classifyFailure } from "./classify.ts";
-import type { ModelErrorCode } from "./model-gateway.ts";
+import type { ModelErrorCode } from "../model-gateway.ts";
 
 const now = Date.parse("Wed, 21 Oct 2026 07:28:00 GMT");
 

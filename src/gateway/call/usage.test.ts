@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LanguageModelV4Usage } from "@ai-sdk/provider";
-import type { AssistantPart } from "../agent/conversation.ts";
+import type { AssistantPart } from "../../agent/conversation.ts";
 import { usageOf } from "./usage.ts";
 
 const request = { system: "You help.", messages: [{ role: "user" as const, text: "x".repeat(400) }], tools: [] };

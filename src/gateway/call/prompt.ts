@@ -12,9 +12,11 @@ import type {
   LanguageModelV4ToolResultPart,
   SharedV4ProviderOptions,
 } from "@ai-sdk/provider";
-import type { AssistantPart, Message, ToolOutcome, ToolSpec } from "../agent/conversation.ts";
-import { isObject, type JsonObject } from "../agent/json.ts";
-import type { ModelRequest } from "./model-gateway.ts";
+import type { AssistantPart, Message, ToolOutcome, ToolSpec } from "../../agent/conversation.ts";
+import { isObject, type JsonObject } from "../../agent/json.ts";
+import { withBreakpoints } from "../cache/prompt-breakpoints.ts";
+import { settingsOf } from "./call-settings.ts";
+import type { ModelRequest } from "../model-gateway.ts";
 
 type AssistantContent = Extract<LanguageModelV4Message, { role: "assistant" }>["content"];
 type ToolOutput = LanguageModelV4ToolResultPart["output"];
@@ -25,16 +27,24 @@ const longestCallId = 64;
 
 /** @param provider the name before the slash of the candidate that is about to be called */
 export function callOptionsOf(
-  request: Pick<ModelRequest, "system" | "messages" | "tools" | "maxOutputTokens">,
+  request: Pick<ModelRequest, "system" | "messages" | "tools" | "maxOutputTokens" | "settings">,
   provider: string,
 ): LanguageModelV4CallOptions {
-  return {
+  const { tools, maxOutputTokens, settings = {} } = request;
+  const { providerOptions, ...options } = settingsOf(settings, provider);
+  const callOptions: LanguageModelV4CallOptions = {
     prompt: promptOf(request, provider),
-    maxOutputTokens: Math.max(leastOutputTokens, request.maxOutputTokens),
-    ...(request.tools.length > 0 && { tools: request.tools.map(toolOf) }),
+    ...(settings.openEnded !== true && { maxOutputTokens: atLeast(maxOutputTokens, provider) }),
+    ...(tools.length > 0 && { tools: tools.map(toolOf) }),
+    ...options,
     // The journal is the only state: OpenAI keeps nothing for us and gives reasoning back encrypted instead of by reference.
-    providerOptions: { openai: { store: false } },
+    providerOptions: { ...providerOptions, openai: { store: false, ...providerOptions?.["openai"] } },
   };
+  return withBreakpoints(callOptions, provider);
+}
+
+function atLeast(tokens: number, provider: string): number {
+  return provider === "openai" ? Math.max(leastOutputTokens, tokens) : tokens;
 }
 
 function promptOf(request: Pick<ModelRequest, "system" | "messages">, provider: string): LanguageModelV4Message[] {
@@ -96,8 +106,9 @@ function outputOf(outcome: ToolOutcome): ToolOutput {
 }
 
 function toolOf(tool: ToolSpec): NonNullable<LanguageModelV4CallOptions["tools"]>[number] {
-  const { name, description } = tool;
-  return { type: "function", name, description, inputSchema: tool.inputSchema as JSONSchema7 };
+  const { name, description, strict } = tool;
+  const inputSchema = tool.inputSchema as JSONSchema7;
+  return { type: "function", name, description, inputSchema, ...(strict !== undefined && { strict }) };
 }
 
 interface CallIds {

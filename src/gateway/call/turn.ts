@@ -5,11 +5,12 @@
  * so the calls leave this fold only at the end, all together.
  */
 import type { LanguageModelV4FinishReason, LanguageModelV4StreamPart, LanguageModelV4Usage } from "@ai-sdk/provider";
-import type { AssistantPart } from "../agent/conversation.ts";
-import type { FinishReason } from "../agent/journal.ts";
-import type { Json, JsonObject } from "../agent/json.ts";
-import { HoldfastError } from "../platform/errors.ts";
-import type { Delta } from "../agent/conversation.ts";
+import type { AssistantPart } from "../../agent/conversation.ts";
+import type { FinishReason } from "../../agent/journal.ts";
+import type { Json, JsonObject } from "../../agent/json.ts";
+import { HoldfastError } from "../../platform/errors.ts";
+import type { Delta } from "../../agent/conversation.ts";
+import { refuseLeftOut } from "./call-settings.ts";
 
 export interface Turn {
   readonly parts: readonly AssistantPart[];
@@ -21,7 +22,7 @@ export interface Turn {
 export interface TurnFold {
   /**
    * Takes the next part of the stream; answers the delta to show, if it is one.
-   * @throws what an `error` part carries
+   * @throws what an `error` part carries; UnsupportedFunctionalityError when a setting was left out
    */
   add(part: LanguageModelV4StreamPart): Delta | null;
   /** @throws HoldfastError `model_stream_broken` if the stream has ended before the reply was complete */
@@ -70,6 +71,9 @@ export function foldTurn(): TurnFold {
   return {
     add(part) {
       switch (part.type) {
+        case "stream-start":
+          refuseLeftOut(part.warnings);
+          return null;
         case "text-start":
         case "reasoning-start":
           // A provider may number its blocks anew for every message, so a start always begins another block.

@@ -5,9 +5,9 @@
  * message in the body are looked at first and the status last. What nothing matches is taken as passing: attempts are bounded.
  */
 import { AISDKError, APICallError } from "@ai-sdk/provider";
-import { isObject, type JsonObject } from "../agent/json.ts";
-import { HoldfastError } from "../platform/errors.ts";
-import type { ModelErrorCode } from "./model-gateway.ts";
+import { isObject, type JsonObject } from "../../agent/json.ts";
+import { HoldfastError } from "../../platform/errors.ts";
+import type { ModelErrorCode } from "../model-gateway.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
 export interface ModelFailure {
@@ -15,6 +15,8 @@ export interface ModelFailure {
   readonly message: string;
   /** What the provider asks us to wait; null: it does not say. */
   readonly retryAfterMs: number | null;
+  /** Of the provider's reply, if there was one. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** What the rules look at. */
@@ -46,7 +48,13 @@ export function classifyFailure(thrown: unknown, now: number): ModelFailure {
   const code = codeOf(thrown, evidence);
   const asked = evidence.retryAfterMs;
   const outOfQuota = code === "model_rate_limited" && isOutOfQuota(evidence);
-  return { code, message: evidence.message, retryAfterMs: asked ?? (outOfQuota ? quotaWaitMs : null) };
+  const headers = APICallError.isInstance(thrown) ? thrown.responseHeaders : undefined;
+  return {
+    code,
+    message: evidence.message,
+    retryAfterMs: asked ?? (outOfQuota ? quotaWaitMs : null),
+    ...(headers && { headers }),
+  };
 }
 
 function codeOf(thrown: unknown, evidence: Evidence): ModelErrorCode {

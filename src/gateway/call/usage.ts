@@ -1,7 +1,7 @@
 /** What a call used: the provider's numbers made consistent, and an estimate in place of what it did not report. */
 import type { LanguageModelV4Usage } from "@ai-sdk/provider";
-import type { AssistantPart, Usage } from "../agent/conversation.ts";
-import type { ModelRequest } from "./model-gateway.ts";
+import type { AssistantPart, Usage } from "../../agent/conversation.ts";
+import type { ModelRequest } from "../model-gateway.ts";
 
 const charsPerToken = 4;
 

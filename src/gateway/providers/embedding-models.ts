@@ -1,0 +1,53 @@
+/** The embedding models that this process can reach, by name: `provider/id`. */
+import { createGoogle } from "@ai-sdk/google";
+import { createOpenAI } from "@ai-sdk/openai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import type { EmbeddingModelV4 } from "@ai-sdk/provider";
+import { HoldfastError } from "../../platform/errors.ts";
+import type { EmbeddingProviders } from "../embeddings/embeddings.ts";
+import { splitModelName } from "../model-name.ts";
+import { keysIn, ownBaseURLs, type ProviderSettings } from "./registry.ts";
+
+type Factory = (id: string) => EmbeddingModelV4;
+
+export function createEmbeddingModels({ openai, google, compatible }: ProviderSettings): EmbeddingProviders {
+  const factories: Readonly<Record<string, Factory>> = {
+    openai: (id) => {
+      const { baseURL = ownBaseURLs.openai } = openai ?? {};
+      const [apiKey] = keysIn(openai?.apiKey);
+      if (apiKey === undefined) throw missing(id, "OPENAI_API_KEY");
+      return createOpenAI({ apiKey, baseURL }).embeddingModel(id);
+    },
+    google: (id) => {
+      const { baseURL = ownBaseURLs.google } = google ?? {};
+      const [apiKey] = keysIn(google?.apiKey);
+      if (apiKey === undefined) throw missing(id, "GOOGLE_GENERATIVE_AI_API_KEY");
+      return createGoogle({ apiKey, baseURL }).embeddingModel(id);
+    },
+    compatible: (id) => {
+      const { baseURL } = compatible ?? {};
+      const [apiKey] = keysIn(compatible?.apiKey);
+      if (!baseURL) throw missing(id, "OPENAI_COMPATIBLE_BASE_URL");
+      const settings = { name: "compatible", baseURL, ...(apiKey !== undefined && { apiKey }) };
+      return createOpenAICompatible(settings).embeddingModel(id);
+    },
+  };
+  return {
+    embedding(name) {
+      const { provider, id } = splitModelName(name);
+      const factory = Object.hasOwn(factories, provider) ? factories[provider] : undefined;
+      if (factory === undefined || id === "") throw noEmbeddings(name, Object.keys(factories));
+      return factory(id);
+    },
+  };
+}
+
+function noEmbeddings(name: string, providers: readonly string[]): HoldfastError {
+  const rule = `Name it "provider/model", with one of the providers ${providers.join(", ")}`;
+  return new HoldfastError("unknown_model_provider", `There is no embedding model "${name.slice(0, 100)}". ${rule}.`);
+}
+
+function missing(id: string, variable: string): HoldfastError {
+  const message = `The model "${id}" cannot be called: set ${variable}, or take another model.`;
+  return new HoldfastError("model_key_missing", message);
+}
