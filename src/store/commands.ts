@@ -1,4 +1,5 @@
 /** What people do to tasks and conversations. Rare, so each goes alone, as a transaction that takes its locks first. */
+import { NotFoundError } from "../platform/errors.ts";
 import type { Database, Statement } from "./database.ts";
 import { packLarge, writeWithLarge } from "./large.ts";
 import {
@@ -8,13 +9,14 @@ import {
   replayStatements,
   type AnswerCommand,
 } from "./queries/control.ts";
-import { copyJournalStatement } from "./queries/journal.ts";
 import {
+  copyJournalStatement,
   copyReferencesStatement,
-  keepLargeStatement,
-  referLargeStatement,
-  type LargeContent,
-} from "./queries/large-values.ts";
+  keepOriginalStatement,
+  originalIsThere,
+  type Stretch,
+} from "./queries/fork.ts";
+import { keepLargeStatement, referLargeStatement, type LargeContent } from "./queries/large-values.ts";
 import { deleteSessionStatements } from "./queries/sessions.ts";
 import { submitStatement } from "./queries/submit.ts";
 import type { TaskKey } from "./queries/tasks.ts";
@@ -36,15 +38,21 @@ export function createCommands(database: Database) {
       (await answered(replayStatements(command), 2)).length > 0,
     /** False: it is no dead letter. */
     discard: async (key: TaskKey) => (await database.query(discardStatement(key))).length > 0,
-    /** Stores a task whose journal begins with a copy of another's: what comes after `afterSeq`, up to `upToSeq`. */
-    fork: (task: NewTask, copy: { from: string; afterSeq: number; upToSeq: number }) => {
+    /**
+     * Stores a task whose journal begins with a copy of that of the one it is forked from.
+     * @throws NotFoundError `task_not_found`: the other was deleted meanwhile, and nothing is stored
+     */
+    fork: async (task: NewTask, copy: Stretch) => {
       const { value: input, contents } = packLarge(task.input);
       const statements = [
-        submitStatement([{ task: { ...task, input }, worker: null }]),
+        keepOriginalStatement({ tenant: task.tenant, id: copy.from }),
+        submitStatement([{ task: { ...task, input }, worker: null }], originalIsThere),
         copyJournalStatement({ ...copy, to: task.id }),
         copyReferencesStatement({ ...copy, to: task.id }),
       ];
-      return writeWithLarge(database, statements, [{ taskId: task.id, tenant: task.tenant, contents }]);
+      const large = [{ taskId: task.id, tenant: task.tenant, contents }];
+      const [original = []] = await writeWithLarge(database, statements, large);
+      if (original.length === 0) throw new NotFoundError("task_not_found", `There is no task ${copy.from}.`);
     },
     /** False: a task of it is open. Undefined: there is no such session. */
     deleteSession: async (tenant: string, id: string) => {

@@ -1,22 +1,14 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
+import { beforeEach, describe, test } from "node:test";
 import fc from "fast-check";
-import { testDatabases } from "../../test/support/databases.ts";
-import {
-  entryOf,
-  newTask,
-  noProgress,
-  openDesk,
-  questionOf,
-  sql,
-  type TaskDesk,
-} from "../../test/support/stored-tasks.ts";
+import { entryOf, newTask, noProgress, questionOf, sql } from "../../test/support/stored-tasks.ts";
+import { testStores } from "../../test/support/test-stores.ts";
 import type { Entry } from "../agent/journal.ts";
 import type { Json } from "../agent/json.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "./database.ts";
 import { largeFrom, packLarge, unpackLarge } from "./large.ts";
-import { createStore, type Store } from "./store.ts";
+import { createStore } from "./store.ts";
 
 const tenant = "acme";
 const big = (letter: string): string => `${letter}😀`.repeat(largeFrom / 2);
@@ -54,20 +46,9 @@ describe("What is large", () => {
   });
 });
 
-for (const { name, open } of await testDatabases()) {
+for (const { name, database, store, desk, empty } of await testStores()) {
   describe(`large values in a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(async () => {
-      await database.script("truncate task, session, entry, large_value, worker cascade");
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     const kept = async (): Promise<number> =>
       (await database.query<{ rows: number }>(sql("select count(*)::int as rows from large_value")))[0]!.rows;
@@ -78,7 +59,8 @@ for (const { name, open } of await testDatabases()) {
       const tasks = [];
       for (let index = 0; index < 3; index++) {
         const task = await desk.held({ input: input(prompt, many) });
-        assert.deepEqual([task.input.prompt, task.input.context], [prompt, many], "as it is claimed");
+        assert.deepEqual(await store.open(task), []);
+        assert.deepEqual([task.input.prompt, task.input.context], [prompt, many], "as it is opened");
         const { id: taskId, epoch } = task;
         await store.append({ taskId, epoch, entries: [entryOf(1, prompt), entryOf(2, "small")] });
         await desk.finish(task, "completed", [entryOf(3, big("x"))]);

@@ -92,7 +92,7 @@ interface Stored {
 
 /** Puts back what stands elsewhere, in place. One query for all, and none if there is nothing. */
 export async function unpackLarge(database: Database, stored: readonly Stored[]): Promise<void> {
-  const packed = stored.filter(({ body }) => "$large" in body);
+  const packed = stored.filter(({ body }) => !isWhole(body));
   if (packed.length === 0) return;
   const hashes = new Set(packed.flatMap(({ body }) => placedIn(body).map(({ hash }) => hash)));
   const taskIds = [...new Set(packed.map(({ taskId }) => taskId))];
@@ -103,6 +103,11 @@ export async function unpackLarge(database: Database, stored: readonly Stored[])
     for (const { path, hash } of placedIn(body)) putBack(root, path, read(contents, hash));
     delete root["$large"];
   }
+}
+
+/** Nothing of it stands elsewhere. */
+export function isWhole(body: object): boolean {
+  return !("$large" in body);
 }
 
 /** The inputs of tasks, to put back what is missing in them. */

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { startChild } from "../../test/support/child.ts";
-import { createServerDatabase, testDatabases } from "../../test/support/databases.ts";
+import { createServerDatabase, testDatabases, waitingForLocks } from "../../test/support/databases.ts";
 import type { Database } from "./database.ts";
-import { migrate } from "./migrate.ts";
+import { migrate, packagedMigrations } from "./migrate.ts";
 import { openPostgres } from "./postgres.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "holdfast-migrate-"));
@@ -51,6 +51,32 @@ for (const { name, open } of await testDatabases()) {
     test("applies the package's own migrations when no directory is named", async () => {
       assert.deepEqual((await migrate(database))[0], "0001_init.sql");
       assert.deepEqual(await rows("select to_regclass('task') is not null as made"), [{ made: true }]);
+    });
+
+    test("brings into the ledger what earlier releases journaled, and of a fork only what it paid for itself", async () => {
+      const older = Object.fromEntries(
+        readdirSync(packagedMigrations)
+          .filter((file) => file < "0009")
+          .map((file) => [file, readFileSync(join(packagedMigrations, file), "utf8")]),
+      );
+      await migrate(database, { directory: migrations(older) });
+      const usage = { input: 10, cached: 4, output: 5, reasoning: 1, estimated: true };
+      const body = JSON.stringify({ model: "openai/gpt-5", usage, costMicros: 7, parts: [], attempts: [] });
+      const id = "01a1fbb3-de27-7106-8f49-7bd3d495f3f2";
+      await database.script(`
+        insert into task (id, tenant, session_id, position, is_head, agent, input, user_id)
+        values ('${id}', 'acme', 's', 1, true, 'support', '{}', 'ann');
+        insert into entry (task_id, seq, epoch, kind, at, body) values
+          ('${id}', 1, 0, 'model', now(), '${body}'), ('${id}', 2, 1, 'model', to_timestamp(5), '${body}'),
+          ('${id}', 3, 1, 'tool', now(), '{}');`);
+      await migrate(database);
+      const { estimated, ...tokens } = usage;
+      const owner = { tenant: "acme", agent: "support", session: "s", user: "ann", model: "openai/gpt-5" };
+      assert.deepEqual(
+        await rows(`select seq, at, input, cached, output, reasoning, estimated, cost_micros as cost, code,
+                      tenant, agent, session_id as session, user_id as user, model from usage`),
+        [{ seq: 2, at: 5_000, ...tokens, estimated, cost: 7, code: null, ...owner }],
+      );
     });
 
     test("applies a migration that comes after one with a higher number", async () => {
@@ -110,22 +136,31 @@ test("refuses migrations that do not begin with 1, share a number, or have names
 
 const server = await createServerDatabase();
 
-test("four processes that start at once apply each migration once", { skip: server === undefined }, async () => {
-  const { url, drop } = server!;
-  const slow = "create table one (a int); select pg_sleep(0.2);";
-  const directory = migrations({
-    "0001_one.sql": slow,
-    "0002_two.sql": "alter table one add b int; select pg_sleep(0.2)",
-  });
-  const children = Array.from({ length: 4 }, () => startChild("migrate", url, directory));
-  const applied = await Promise.all(children.map(async (child) => JSON.parse(await child.line()) as string[]));
-  await Promise.all(children.map((child) => child.done()));
-  assert.deepEqual(applied.flat().sort(), ["0001_one.sql", "0002_two.sql"]);
-  const database = await openPostgres({ url });
-  assert.deepEqual(await database.query({ text: "select version from holdfast_migration order by 1", values: [] }), [
-    { version: 1 },
-    { version: 2 },
-  ]);
-  await database.close();
-  await drop();
-});
+test(
+  "four processes that start at once apply each migration once",
+  { skip: server === undefined },
+  async ({ signal }) => {
+    const { url, drop } = server!;
+    const database = await openPostgres({ url, poolSize: 1 });
+    const query = (text: string) => database.query({ text, values: [] });
+    const directory = migrations({
+      "0001_one.sql": "create table one (a int); select pg_advisory_xact_lock_shared(1);",
+      "0002_two.sql": "alter table one add b int;",
+    });
+    // One of them is held up in the first migration, until the others want to apply it, too.
+    await query("select pg_advisory_lock(1)");
+    const children = Array.from({ length: 4 }, () => startChild("migrate", url, directory));
+    const answers = Promise.all(children.map(async (child) => JSON.parse(await child.line()) as string[]));
+    while ((await database.query(waitingForLocks)).length < children.length) signal.throwIfAborted();
+    await query("select pg_advisory_unlock(1)");
+    const applied = await answers;
+    await Promise.all(children.map((child) => child.done()));
+    assert.deepEqual(applied.flat().sort(), ["0001_one.sql", "0002_two.sql"]);
+    assert.deepEqual(await query("select version from holdfast_migration order by 1"), [
+      { version: 1 },
+      { version: 2 },
+    ]);
+    await database.close();
+    await drop();
+  },
+);

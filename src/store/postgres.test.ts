@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, afterEach, beforeEach, describe, test } from "node:test";
-import { createServerDatabase } from "../../test/support/databases.ts";
+import { createServerDatabase, waitingForLocks } from "../../test/support/databases.ts";
 import { freePort } from "../../test/support/free-port.ts";
 import { startTcpProxy } from "../../test/support/tcp-proxy.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
@@ -13,9 +13,9 @@ const sql = (text: string, ...values: unknown[]) => ({ text, values });
 const server = await createServerDatabase();
 after(() => server?.drop());
 
-/** Ends every connection to the database but the admin's own. */
+/** Ends every connection to the database but the admin's own, and answers when they are gone. */
 const endAll = sql(
-  "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+  "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
 );
 
 /** A log whose lines a test can wait for. */
@@ -47,17 +47,19 @@ describe("a PostgreSQL server that cuts connections", { skip: server === undefin
   });
   afterEach(() => admin.close());
 
-  test("is used again after idle connections were cut, without anyone noticing but the log", async () => {
+  test("is used again after idle connections were cut, without anyone noticing but the log", async ({ signal }) => {
     const { lines, log, said } = createLog();
     const database = await openPostgres({ url: server!.url, log });
-    await Promise.all(
-      Array.from({ length: 5 }, () => database.query({ name: "nap", text: "select pg_sleep(0.05)", values: [] })),
-    );
+    await admin.query(sql("select pg_advisory_lock(1)"));
+    const pass = { name: "pass", text: "select pg_advisory_xact_lock_shared(1)", values: [] };
+    const passing = Promise.all(Array.from({ length: 5 }, () => database.query(pass)));
+    while ((await admin.query(waitingForLocks)).length < 5) signal.throwIfAborted();
+    await admin.query(sql("select pg_advisory_unlock(1)"));
+    await passing;
     await admin.query(endAll);
     await said(/Trouble with PostgreSQL at .*terminating connection/);
-    // The losses of the others may come to our ears a little later.
-    const nap = { name: "nap", text: "select pg_sleep(0.05)", values: [] };
-    while (!(await database.query(nap).catch(() => undefined)));
+    // The losses of the others may come to our ears a little later; only a new connection answers.
+    while (!(await database.query(pass).catch(() => undefined)));
     await database.close();
     assert.equal(lines.length, 1, "five connections are one trouble");
   });

@@ -4,9 +4,15 @@ import type { Json, JsonObject } from "../agent/json.ts";
 import { NotFoundError } from "../platform/errors.ts";
 import { createCoalescer } from "./coalescer.ts";
 import type { Database, Statement } from "./database.ts";
-import { checked, inputsOf, unpackLarge } from "./large.ts";
+import { checked, inputsOf, isWhole, unpackLarge } from "./large.ts";
 import { approvalsStatement, approvalStatement, type ApprovalFilter } from "./queries/approvals.ts";
-import { journalsStatement, journalStatement, type EntryRow, type PartialText } from "./queries/journal.ts";
+import {
+  journalsStatement,
+  journalStatement,
+  partialStatement,
+  type EntryRow,
+  type PartialText,
+} from "./queries/journal.ts";
 import { largeValueStatement } from "./queries/large-values.ts";
 import { exchangesStatement, sessionStatement, type Exchanges } from "./queries/sessions.ts";
 import {
@@ -24,7 +30,7 @@ import {
   type TaskFilter,
   type TaskKey,
 } from "./queries/tasks.ts";
-import type { EndedTask, TaskInput, TaskRow } from "./task-row.ts";
+import type { ClaimedTask, EndedTask, TaskInput, TaskRow } from "./task-row.ts";
 
 export interface ApprovalRow {
   readonly id: string;
@@ -79,11 +85,6 @@ const mostPages = 50;
 export function createReads(database: Database) {
   const one = async <Row>(statement: Statement): Promise<Row | undefined> => (await database.query<Row>(statement))[0];
 
-  const entries = async (statement: Statement): Promise<EntryRow[]> => {
-    const rows = await database.query<EntryRow>(statement);
-    await unpackLarge(database, rows);
-    return rows;
-  };
   const approvals = async (statement: Statement): Promise<ApprovalRow[]> => {
     const rows = await database.query<ApprovalRow & { large: unknown }>(statement);
     const whole = rows.map(({ large, ...row }) => ({ ...row, ...(large !== null && { $large: large }) }));
@@ -95,6 +96,10 @@ export function createReads(database: Database) {
   };
 
   return {
+    open: taskOpener(database),
+    /** What the model had said when the worker was lost that had called it after this entry; "" if nothing was kept. */
+    textInFlight: async (taskId: string, afterSeq: number) =>
+      (await one<{ text: string }>(partialStatement(taskId, afterSeq)))?.text ?? "",
     task: createCoalescer<TaskKey, TaskRow | undefined>({
       maxItems: mostPerRead,
       flush: async (keys) => {
@@ -106,7 +111,8 @@ export function createReads(database: Database) {
     }),
     /** Of a large prompt or context only the beginning. */
     tasks: (filter: TaskFilter) => database.query<TaskRow>(tasksStatement(filter)),
-    journals: async (taskIds: readonly string[]) => groupByTask(await entries(journalsStatement(taskIds))),
+    journals: async (taskIds: readonly string[]) =>
+      groupByTask(await readEntries(database, journalsStatement(taskIds))),
     exchanges: async (page: Exchanges) => {
       const rows = await database.query<ExchangeRow>(exchangesStatement(page));
       await unpackLarge(database, inputsOf(rows));
@@ -128,7 +134,7 @@ export function createReads(database: Database) {
     }),
     queue: (look: { since: string; most: number }) => database.query<QueueRow>(queueStatement(look)),
     journal: async (page: { tenant: string; taskId: string; afterSeq: number; limit: number }) =>
-      (await entries(journalStatement(page))).map(toEntry),
+      (await readEntries(database, journalStatement(page))).map(toEntry),
     approval: async (tenant: string, id: string) => (await approvals(approvalStatement(tenant, id)))[0],
     approvals: (filter: ApprovalFilter) => approvals(approvalsStatement(filter)),
     session: (tenant: string, id: string) => one<SessionRow>(sessionStatement(tenant, id)),
@@ -140,6 +146,31 @@ export function createReads(database: Database) {
       return checked(hash, row.content);
     },
   };
+}
+
+/**
+ * Makes a task that was claimed ready to run: puts back what its input lacks, in place, and reads its journal. Of tasks
+ * claimed together the reads travel together; a task that cannot be read whole fails alone.
+ * @throws NotFoundError `large_value_not_found`; HoldfastError `large_value_corrupt`
+ */
+function taskOpener(database: Database): (task: ClaimedTask) => Promise<readonly Entry[]> {
+  const read = createCoalescer<ClaimedTask, readonly Entry[]>({
+    maxItems: mostPerRead,
+    flush: async (tasks) => {
+      await unpackLarge(database, inputsOf(tasks));
+      const begun = tasks.filter(({ isNew }) => !isNew).map(({ id }) => id);
+      const journals =
+        begun.length === 0 ? undefined : groupByTask(await readEntries(database, journalsStatement(begun)));
+      return tasks.map(({ id }) => journals?.get(id) ?? []);
+    },
+  });
+  return (task) => (task.isNew && isWhole(task.input) ? Promise.resolve([]) : read(task));
+}
+
+async function readEntries(database: Database, statement: Statement): Promise<EntryRow[]> {
+  const rows = await database.query<EntryRow>(statement);
+  await unpackLarge(database, rows);
+  return rows;
 }
 
 function groupByTask(rows: readonly EntryRow[]): Map<string, Entry[]> {

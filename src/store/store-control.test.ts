@@ -1,28 +1,17 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
-import { testDatabases } from "../../test/support/databases.ts";
-import { entryOf, noProgress, openDesk, questionOf, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { beforeEach, describe, test } from "node:test";
+import { entryOf, noProgress, questionOf } from "../../test/support/stored-tasks.ts";
+import { testStores } from "../../test/support/test-stores.ts";
 import type { Answer } from "../agent/journal.ts";
 import { systemId } from "../platform/ids.ts";
-import type { Database } from "./database.ts";
-import { createStore, type Store } from "./store.ts";
+import { createStore } from "./store.ts";
 
 const tenant = "acme";
 const approve: Answer = { decision: "approve" };
 
-for (const { name, open } of await testDatabases()) {
+for (const { name, database, store, desk, empty } of await testStores()) {
   describe(`waiting and answering in a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     const answer = (taskId: string, approvalId: string, given: Answer = approve) =>
       store.answer({ tenant, approvalId, taskId, answer: given, by: "ann" });
@@ -158,17 +147,7 @@ for (const { name, open } of await testDatabases()) {
   });
 
   describe(`cancelling and replaying in a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     const cancel = (id: string, by = "ann") => store.cancel({ tenant, id, by });
 

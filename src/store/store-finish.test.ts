@@ -1,24 +1,13 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
-import { testDatabases } from "../../test/support/databases.ts";
-import { entryOf, noProgress, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { beforeEach, describe, test } from "node:test";
+import { entryOf, noProgress, openDesk, sql } from "../../test/support/stored-tasks.ts";
+import { testStores } from "../../test/support/test-stores.ts";
 import { systemId } from "../platform/ids.ts";
-import type { Database } from "./database.ts";
-import { createStore, type Store } from "./store.ts";
+import { createStore } from "./store.ts";
 
-for (const { name, open } of await testDatabases()) {
+for (const { name, database, store, desk, empty } of await testStores()) {
   describe(`ending tasks in a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     const version = async (sessionId: string): Promise<number | undefined> =>
       (await store.session("acme", sessionId))?.version;

@@ -1,28 +1,17 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
-import { testDatabases } from "../../test/support/databases.ts";
-import { entryOf, newTask, openDesk, sql, type Held, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { beforeEach, describe, test } from "node:test";
+import { entryOf, newTask, sql, type Held, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { testStores } from "../../test/support/test-stores.ts";
 import type { Entry } from "../agent/journal.ts";
 import { systemId } from "../platform/ids.ts";
-import type { Database } from "./database.ts";
 import { createStore, type Store } from "./store.ts";
 
 const seqsOf = (entries: readonly Entry[]): number[] => entries.map(({ seq }) => seq);
 const upTo = (most: number): number[] => Array.from({ length: most }, (_, index) => index + 1);
 
-for (const { name, open } of await testDatabases()) {
+for (const { name, database, store, desk, empty } of await testStores()) {
   describe(`the fence of a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     const append = ({ id, epoch }: Pick<Held, "id" | "epoch">, ...entries: Entry[]) =>
       store.append({ taskId: id, epoch, entries });
@@ -186,17 +175,7 @@ for (const { name, open } of await testDatabases()) {
   });
 
   describe(`workers in a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     test("a heartbeat extends a lease, and answers nothing when it has run out", async () => {
       const worker = await desk.worker(60_000);

@@ -1,27 +1,14 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
-import { testDatabases } from "../../test/support/databases.ts";
-import { openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { beforeEach, describe, test } from "node:test";
+import { openDesk } from "../../test/support/stored-tasks.ts";
+import { testStores } from "../../test/support/test-stores.ts";
 import { systemId } from "../platform/ids.ts";
-import type { Database } from "./database.ts";
-import { evenShares, type ClaimedRow, type Shares, type Turn } from "./queries/claim.ts";
-import { createStore, type Store } from "./store.ts";
+import { claimStatements, evenShares, type ClaimedRow, type Shares, type Turn } from "./queries/claim.ts";
+import { createStore } from "./store.ts";
 
-for (const { name, open } of await testDatabases()) {
+for (const { name, database, store, desk, empty } of await testStores()) {
   describe(`the order of a queue on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(async () => {
-      // Bounds count the tasks of all agents: those of the other tests, too.
-      await database.query(sql("delete from task"));
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     const submitMany = (tenant: string, count: number, priority = 0) =>
       Promise.all(Array.from({ length: count }, () => desk.submit({ tenant, priority })));
@@ -185,10 +172,9 @@ for (const { name, open } of await testDatabases()) {
 
     test("a claim finds its way by the index of the queue alone", async () => {
       await submitMany("ada", 5);
-      const { claimStatements } = await import("./queries/claim.ts");
       const [settings, statement] = claimStatements({ worker: systemId(), agents: [desk.agent], limit: 5 });
       const [, rows] = await database.batch([
-        { ...settings!, name: undefined as never },
+        settings!,
         { text: `explain ${statement!.text}`, values: statement!.values },
       ]);
       const plan = rows!.map((row) => String(row["QUERY PLAN"])).join("\n");

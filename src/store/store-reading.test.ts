@@ -1,31 +1,20 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { after, before, beforeEach, describe, test } from "node:test";
-import { testDatabases } from "../../test/support/databases.ts";
-import { entryOf, newTask, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { beforeEach, describe, test } from "node:test";
+import { entryOf, newTask, sql } from "../../test/support/stored-tasks.ts";
+import { testStores } from "../../test/support/test-stores.ts";
 import { systemId } from "../platform/ids.ts";
-import type { Database } from "./database.ts";
 import { noEntries } from "./queries/task-news.ts";
-import { createStore, type Store } from "./store.ts";
+import { createStore } from "./store.ts";
 
 const tenant = "acme";
 const idsOf = (rows: readonly { id: string }[]): string[] => rows.map(({ id }) => id);
 
-for (const { name, open } of await testDatabases()) {
+for (const { name, database, store, desk, empty } of await testStores()) {
   describe(`reading from a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
+    beforeEach(empty);
     const keyOf = ({ id }: { id: string }) => ({ tenant, id });
     const newsOf = (task: { id: string }, afterSeq = 0) => store.taskNews({ ...keyOf(task), afterSeq });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
 
     test("tasks are listed newest first, by any filter, page by page", async () => {
       const sessionId = systemId();
@@ -79,6 +68,31 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual([claimed?.id, claimed?.isNew], [fork.id, false]);
       await store.append({ taskId: fork.id, epoch: claimed!.epoch, entries: [entryOf(3, "its own")] });
       assert.equal((await desk.journal(original)).length, 4);
+    });
+
+    test("a fork that meets the deletion of its original is whole, or is not stored", async () => {
+      for (let round = 0; round < 20; round++) {
+        const original = await desk.held();
+        await desk.finish(
+          original,
+          "completed",
+          [1, 2, 3].map((seq) => entryOf(seq)),
+        );
+        const fork = newTask({ agent: desk.agent, forkedFrom: original.id });
+        const [forked] = await Promise.allSettled([
+          store.fork(fork, { from: original.id, afterSeq: 0, upToSeq: 3 }),
+          store.deleteSession(tenant, original.sessionId),
+        ]);
+        const isStored = (await store.task(keyOf(fork))) !== undefined;
+        assert.equal(isStored, forked.status === "fulfilled");
+        assert.equal((await desk.journal(fork)).length, isStored ? 3 : 0);
+        if (forked.status === "rejected") assert.equal(forked.reason.code, "task_not_found");
+      }
+      const { id } = newTask();
+      const orphan = newTask({ forkedFrom: id });
+      await assert.rejects(store.fork(orphan, { from: id, afterSeq: 0, upToSeq: 3 }), { code: "task_not_found" });
+      assert.equal(await store.task(keyOf(orphan)), undefined);
+      assert.equal(await store.session(tenant, orphan.sessionId), undefined);
     });
 
     test("a session is deleted with all that belongs to it, unless a task of it is open", async () => {

@@ -1,28 +1,17 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, test } from "node:test";
-import { testDatabases } from "../../test/support/databases.ts";
-import { newTask, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import { beforeEach, describe, test } from "node:test";
+import { newTask, openDesk, sql } from "../../test/support/stored-tasks.ts";
+import { testStores } from "../../test/support/test-stores.ts";
 import { systemId } from "../platform/ids.ts";
-import type { Database } from "./database.ts";
 import type { QueueRow } from "./queries/tasks.ts";
-import { createStore, type Store } from "./store.ts";
+import { createStore } from "./store.ts";
 import type { NewTask } from "./task-row.ts";
 
 const idsOf = (rows: readonly { id: string }[]): string[] => rows.map(({ id }) => id);
 
-for (const { name, open } of await testDatabases()) {
+for (const { name, database, store, desk, empty } of await testStores()) {
   describe(`submitting to a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     test("a submitted task is pending and holds what was asked for", async () => {
       const input = { prompt: "Hi", context: { a: [1] }, limits: { maxSteps: 3 }, model: ["a/b"], history: [] };
@@ -203,17 +192,7 @@ for (const { name, open } of await testDatabases()) {
   });
 
   describe(`claiming from a store on ${name}`, () => {
-    let database: Database;
-    let store: Store;
-    let desk: TaskDesk;
-    before(async () => {
-      database = await open();
-      store = createStore(database);
-    });
-    beforeEach(() => {
-      desk = openDesk(store);
-    });
-    after(() => database.close());
+    beforeEach(empty);
 
     test("a claim leases the task, raises its epoch and carries what is needed to run it", async () => {
       const task = await desk.submit({ userId: "ann" });

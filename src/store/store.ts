@@ -1,9 +1,16 @@
 /** Everything that is durable, as functions, over one database. */
+import { createAnswers } from "./answers.ts";
 import { createCommands } from "./commands.ts";
 import type { Database } from "./database.ts";
+import { createGates } from "./gates.ts";
+import { createDeferred } from "./deferred.ts";
+import { createLedger } from "./ledger.ts";
+import { createExperimentStore } from "./experiments.ts";
 import { createReads } from "./reads.ts";
+import { createResponseTexts } from "./response-texts.ts";
 import { createResults } from "./results.ts";
 import { createUpkeep } from "./upkeep.ts";
+import { createVirtualKeyStore } from "./virtual-keys.ts";
 import { createWorkerWrites } from "./worker-writes.ts";
 
 export type Store = ReturnType<typeof createStore>;
@@ -16,5 +23,12 @@ export function createStore(database: Database) {
     ...createReads(database),
     ...createUpkeep(database),
     ...createResults(database),
+    ...createExperimentStore(database),
+    ...createGates(database),
+    ...createLedger(database),
+    ...createAnswers(database),
+    ...createVirtualKeyStore(database),
+    ...createResponseTexts(database),
+    ...createDeferred(database),
   };
 }

@@ -15,6 +15,16 @@ export interface TaskInput {
   readonly model: readonly string[];
   /** The conversation a fork began with; a fork's session has no earlier tasks to read it from. */
   readonly history: readonly Message[];
+  /** Its model turns go through the provider's batch API; absent: they do not. */
+  readonly deferred?: Deferral;
+}
+
+/** How long a task leaves its model turns to the provider's batch API, and what becomes of it then. */
+export interface Deferral {
+  /** From its submission on, in milliseconds. */
+  readonly withinMs: number;
+  /** It calls the model as any other task, at the full price, or it fails. */
+  readonly otherwise: "call" | "fail";
 }
 
 /** A task to be stored. Ids of one process ascend, which makes them the order of submission. */
@@ -47,6 +57,8 @@ export interface ClaimedTask {
   readonly epoch: number;
   /** How often its worker was lost since the task last came to rest. */
   readonly takeovers: number;
+  /** Its worker was lost, and nobody has written yet what a model call in flight may have cost. */
+  readonly callMayBeLost: boolean;
   readonly createdAt: number;
   /** Never run before and not a fork: its journal is empty. */
   readonly isNew: boolean;

@@ -1,14 +1,18 @@
 /** What is done for all processes by one of them: deleting what is past its retention. */
 import { assert } from "../platform/errors.ts";
 import type { Database, Statement } from "./database.ts";
+import { pruneAnswersStatement } from "./queries/answers.ts";
 import {
   beginUpkeepStatement,
   claimableStatement,
   pruneTasksStatement,
+  pruneUsageStatement,
   pruneValuesStatement,
   type PrunedTasks,
+  type PrunedUsage,
   type PrunedValues,
   type PruneTasks,
+  type PruneUsage,
   type PruneValues,
 } from "./queries/retention.ts";
 
@@ -21,6 +25,9 @@ export function createUpkeep(database: Database) {
   return {
     pruneTasks: (prune: PruneTasks) => one<PrunedTasks>(pruneTasksStatement(prune)),
     pruneValues: (prune: PruneValues) => one<PrunedValues>(pruneValuesStatement(prune)),
+    pruneAnswers: async (prune: { limit: number; dryRun: boolean }) =>
+      (await one<{ answers: number }>(pruneAnswersStatement(prune))).answers,
+    pruneUsage: (prune: PruneUsage) => one<PrunedUsage>(pruneUsageStatement(prune)),
     /** False: another process began within `everyMs`. */
     beginUpkeep: async (upkeep: { name: string; everyMs: number }) =>
       (await database.query(beginUpkeepStatement(upkeep))).length > 0,

@@ -6,7 +6,7 @@ import type { JsonObject } from "../agent/json.ts";
 import { UnavailableError } from "../platform/errors.ts";
 import { createCoalescer } from "./coalescer.ts";
 import type { Database } from "./database.ts";
-import { inputsOf, packLarge, unpackLarge, writeWithLarge, type Packed } from "./large.ts";
+import { packLarge, writeWithLarge, type Packed } from "./large.ts";
 import { appendStatement, type Append, type HeldTask } from "./queries/append.ts";
 import {
   claimStatements,
@@ -14,6 +14,7 @@ import {
   wakeDueStatement,
   type ClaimedRow,
   type ClaimRequest,
+  type Release,
 } from "./queries/claim.ts";
 import { finishStatements, type Finish } from "./queries/finish.ts";
 import {
@@ -103,6 +104,10 @@ function createTaskWrites(database: Database) {
       flush: (submits) => submit(database, submits),
     }),
 
+    /** What the idempotency key of a task was used for before, if it has one. */
+    taskOfKey: async (task: NewTask) =>
+      task.idempotencyKey === null ? undefined : (await holdersOfKeys(database, [task])).get(keyOf(task)),
+
     /** Undefined: the lease is lost, and nothing was written. */
     append: createCoalescer<Append, HeldTask | undefined>({
       maxItems: mostPerFlush,
@@ -147,12 +152,10 @@ function createTaskWrites(database: Database) {
       const [[held] = []] = await writeWithLarge(database, [parkStatement(packed.write)], [packed]);
       return held as unknown as HeldTask | undefined;
     },
-    claim: async (request: ClaimRequest) => {
-      const tasks = ((await database.batch(claimStatements(request))).at(-1) ?? []) as unknown as ClaimedRow[];
-      await unpackLarge(database, inputsOf(tasks));
-      return tasks;
-    },
-    release: (release: { taskId: string; epoch: number; pauseMs: number }) => database.query(releaseStatement(release)),
+    /** What was claimed is to be opened (see reads.ts) before it is run. */
+    claim: async (request: ClaimRequest) =>
+      ((await database.batch(claimStatements(request))).at(-1) ?? []) as unknown as ClaimedRow[],
+    release: (release: Release) => database.query(releaseStatement(release)),
     wakeDue: async () => {
       const [row] = await database.query<Woken>(wakeDueStatement());
       return row ?? { woken: 0, nextInMs: null, mayRun: true };

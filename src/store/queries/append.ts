@@ -5,10 +5,13 @@
  * lock is what makes the fence exact, since a claim, which raises the epoch, updates the row. Rows are locked by id.
  *
  * A repeat after a lost acknowledgement changes nothing (`on conflict do nothing`) and is acknowledged again.
+ *
+ * What the calls among the entries cost goes to the ledger by the same statement; see usage.ts.
  */
 import type { Entry } from "../../agent/journal.ts";
 import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
+import { chargeArrays, chargeSql } from "./usage.ts";
 
 export interface Append {
   readonly taskId: string;
@@ -18,7 +21,7 @@ export interface Append {
 
 /** Rows are `HeldTask`, for those of the tasks that run; nothing is written where the epoch is not the one that was sent. */
 export function appendStatement(appends: readonly Append[]): Statement {
-  return { name: "append", text: appendSql, values: [appends.map(({ taskId }) => taskId), ...entryArrays(appends)] };
+  return { name: "append", text: appendSql, values: [appends.map(({ taskId }) => taskId), ...journalArrays(appends)] };
 }
 
 /**
@@ -32,11 +35,21 @@ export interface HeldTask {
   readonly unheard: number;
 }
 
+/** The entries as parameters, and what they cost. */
+export function journalArrays(appends: readonly Append[]): unknown[] {
+  return [...entryArrays(appends), ...chargeArrays(appends)];
+}
+
+/** The statement's part that writes the rows of `entryRows` to the ledger; the parameters are those of `journalArrays`. */
+export function chargeRows(first: number, tasks: string): string {
+  return chargeSql(first + 6, tasks);
+}
+
 /**
  * The entries as parameters, one array per column, which is the cheapest form for the server to take apart. JSON text has
  * no line breaks, so the bodies go as lines of one text: quoting each for an array would double every quotation mark.
  */
-export function entryArrays(appends: readonly Append[]): [string[], number[], number[], string[], number[], string] {
+function entryArrays(appends: readonly Append[]): [string[], number[], number[], string[], number[], string] {
   const columns: ReturnType<typeof entryArrays> = [[], [], [], [], [], ""];
   const [taskIds, epochs, seqs, kinds, times] = columns;
   const bodies: string[] = [];
@@ -55,7 +68,7 @@ export function entryArrays(appends: readonly Append[]): [string[], number[], nu
   return columns;
 }
 
-/** The rows (task_id, epoch, seq, kind, at, body) of `entryArrays` that begin at parameter number `first`. */
+/** The rows (task_id, epoch, seq, kind, at, body) of `journalArrays` that begin at parameter number `first`. */
 export function entryRows(first: number): string {
   const [taskIds, epochs, seqs, kinds, times, bodies] = Array.from({ length: 6 }, (_, index) => `$${first + index}`);
   return `(
@@ -76,7 +89,7 @@ export function anyOf(parameter: string, type: string): string {
 // every running task. The entries are compared with them by a hashed subplan, for the same reason (`is true` allows it).
 const appendSql = `
 with held as materialized (
-  select t.id, t.epoch, t.cancel_requested_by, t.unheard from task t
+  select t.id, t.epoch, t.cancel_requested_by, t.unheard, t.tenant, t.agent, t.session_id, t.user_id from task t
   where t.id = ${anyOf("$1", "uuid")} and t.status = 'running'
   order by t.id
   for no key update
@@ -86,5 +99,7 @@ with held as materialized (
   from ${entryRows(2)} i
   where ((i.task_id, i.epoch) in (select id, epoch from held)) is true
   on conflict do nothing
+  returning task_id, seq
+), charged as (${chargeRows(2, "held")}
 )
 select id, epoch, cancel_requested_by as "cancelRequestedBy", unheard from held`;

@@ -83,15 +83,27 @@ export function claimStatements(request: ClaimRequest): Statement[] {
   ];
 }
 
-/** Gives a task back unfinished, for anyone to claim: at once, or, if its run broke, after a pause; that is counted. */
-export function releaseStatement(release: { taskId: string; epoch: number; pauseMs: number }): Statement {
+export interface Release {
+  readonly taskId: string;
+  readonly epoch: number;
+  readonly pauseMs: number;
+  /** A model call may have been made that the journal does not know of. */
+  readonly callMayBeLost?: boolean;
+}
+
+/**
+ * Gives a task back unfinished, for anyone to claim: at once, or, if its run broke, after a pause; that is counted as the
+ * loss of a worker is.
+ */
+export function releaseStatement(release: Release): Statement {
   return {
     text: `update task
            set status = case when $3::float8 > 0 then 'waiting' else 'pending' end, lease_owner = null,
                takeovers = takeovers + case when $3::float8 > 0 then 1 else 0 end,
+               lost_epoch = case when $4::boolean then epoch else lost_epoch end,
                wake_at = case when $3::float8 > 0 then holdfast_now() + $3::float8 * interval '1 millisecond' end
            where id = $1 and epoch = $2 and status = 'running' returning id`,
-    values: [release.taskId, release.epoch, release.pauseMs],
+    values: [release.taskId, release.epoch, release.pauseMs, release.callMayBeLost ?? false],
   };
 }
 
@@ -122,6 +134,11 @@ const nextTenant = (tenant: string): string => `(
     where t.status = 'pending' and t.is_head and t.agent = a.agent and t.tenant > ${tenant}
     order by t.tenant limit 1
   ) next)`;
+
+// Who holds a task after its worker was lost writes first what a call in flight may have cost; any entry of a later lease
+// says that this was done, or that nothing was due.
+const callMayBeLost = `case when t.lost_epoch is null then false else not exists (
+    select from entry e where e.task_id = t.id and e.epoch > t.lost_epoch) end`;
 
 // A worker that is gone from the registry, or about to go, claims nothing: its tasks would be held by nobody for ever. The
 // lock on its row makes a reaper leave it alone until this has committed, and a heartbeat does not wait for it.
@@ -213,7 +230,7 @@ from next, session s
 where t.id = next.id and s.tenant = t.tenant and s.id = t.session_id
 returning t.id, t.tenant, t.session_id as "sessionId", t.position, t.agent, t.input, t.user_id as "userId", t.epoch, t.takeovers,
   t.created_at as "createdAt", t.epoch = 1 and t.forked_from is null as "isNew", s.version as "sessionVersion", s.created_at as "sessionCreatedAt",
-  t.cancel_requested_by as "cancelRequestedBy", t.unheard, next.place, next.quota, next.more`;
+  t.cancel_requested_by as "cancelRequestedBy", t.unheard, ${callMayBeLost} as "callMayBeLost", next.place, next.quota, next.more`;
 
 // The time as a subquery: it is had once, so that both look-ups go straight to their place in the index. As a call, which
 // may say something else for every row, all the tasks that sleep would be looked through (13 ms for 3,000 of them).

@@ -6,7 +6,7 @@
 import type { Statement } from "../database.ts";
 import { encodeText } from "../json.ts";
 import type { TaskResult } from "../task-row.ts";
-import { anyOf, entryArrays, entryRows, type Append } from "./append.ts";
+import { anyOf, chargeRows, entryRows, journalArrays, type Append } from "./append.ts";
 
 export interface Finish extends Append {
   readonly tenant: string;
@@ -23,7 +23,7 @@ export function finishStatements(finishes: readonly Finish[]): Statement[] {
   const ids = finishes.map(({ taskId }) => taskId);
   return [
     lockSessionsStatement(finishes.map(({ sessionId }) => sessionId)),
-    { name: "finish", text: finishSql, values: [ids, ...resultArrays(finishes), ...entryArrays(finishes)] },
+    { name: "finish", text: finishSql, values: [ids, ...resultArrays(finishes), ...journalArrays(finishes)] },
     promoteStatement(ids),
   ];
 }
@@ -66,13 +66,15 @@ with ended as (
       lease_owner = null, finished_at = holdfast_now()
   where t.id = ${anyOf("$1", "uuid")} and t.status = 'running' and t.unheard = 0
     and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]
-  returning t.id, t.tenant, t.session_id, t.status, t.finished_at
+  returning t.id, t.tenant, t.session_id, t.agent, t.user_id, t.status, t.finished_at
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)
   select i.task_id, i.seq, i.epoch, i.kind, i.at, i.body
   from ${entryRows(11)} i
   where (i.task_id in (select id from ended)) is true
   on conflict do nothing
+  returning task_id, seq
+), charged as (${chargeRows(11, "ended")}
 ), counted as (
   update session s
   set open_tasks = s.open_tasks - e.ended, version = s.version + e.completed, updated_at = holdfast_now()

@@ -5,7 +5,7 @@
 import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
 import type { NewTask, TaskInput, TaskStatus } from "../task-row.ts";
-import { entryArrays, entryRows, type Append } from "./append.ts";
+import { chargeRows, entryRows, journalArrays, type Append } from "./append.ts";
 import { finishStatements, lockSessionsStatement, type Finish } from "./finish.ts";
 import { submitStatement, type Submit } from "./submit.ts";
 
@@ -120,7 +120,8 @@ export function hearStatement(hearing: Hearing): Statement {
   return {
     text: `
 with held as materialized (
-  select id from task where id = $1 and epoch = $2 and status = 'running' for no key update
+  select id, tenant, agent, session_id, user_id from task
+  where id = $1 and epoch = $2 and status = 'running' for no key update
 ), heard as (
   update inbox m set heard = true, input = '{}', metadata = '{}'
   from held h where m.task_id = h.id and m.id = any($3::uuid[]) and not m.heard
@@ -131,9 +132,11 @@ with held as materialized (
   insert into entry (task_id, seq, epoch, kind, at, body)
   select i.task_id, i.seq, i.epoch, i.kind, i.at, i.body from ${entryRows(4)} i join held h on h.id = i.task_id
   on conflict do nothing
+  returning task_id, seq
+), charged as (${chargeRows(4, "held")}
 )
 select id from held`,
-    values: [taskId, epoch, messageIds, ...entryArrays([hearing])],
+    values: [taskId, epoch, messageIds, ...journalArrays([hearing])],
   };
 }
 

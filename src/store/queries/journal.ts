@@ -31,15 +31,6 @@ export interface EntryRow {
   readonly body: Record<string, unknown>;
 }
 
-/** Copies a stretch of a journal to the beginning of a fork's. Epoch 0: written before anyone held the task. */
-export function copyJournalStatement(copy: { from: string; to: string; afterSeq: number; upToSeq: number }): Statement {
-  return {
-    text: `insert into entry (task_id, seq, epoch, kind, at, body)
-           select $2, seq - $3, 0, kind, at, body from entry where task_id = $1 and seq > $3 and seq <= $4`,
-    values: [copy.from, copy.to, copy.afterSeq, copy.upToSeq],
-  };
-}
-
 /** How much there is of the text of a turn in flight. */
 export interface PartialText {
   readonly taskId: string;
@@ -66,6 +57,11 @@ export function savePartialsStatement(partials: readonly PartialText[]): Stateme
            where (partial.epoch, partial.attempt) <= (excluded.epoch, excluded.attempt)`,
     values: [encodeJson(partials.map(toRow))],
   };
+}
+
+/** Rows are `{text}`: of the turn in flight after an entry, as far as it was saved. */
+export function partialStatement(taskId: string, afterSeq: number): Statement {
+  return { text: "select text from partial where task_id = $1 and after_seq = $2", values: [taskId, afterSeq] };
 }
 
 function toRow({ taskId, turn: { afterSeq, epoch, attempt }, text }: PartialText): Record<string, unknown> {

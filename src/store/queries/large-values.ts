@@ -65,15 +65,6 @@ export function referLargeStatement(references: readonly LargeReference[]): Stat
   };
 }
 
-/** A fork needs what the task it was made from needs. */
-export function copyReferencesStatement({ from, to }: { from: string; to: string }): Statement {
-  return {
-    text: `insert into large_reference (task_id, tenant, hash)
-           select $2, tenant, hash from large_reference where task_id = $1 order by hash on conflict do nothing`,
-    values: [from, to],
-  };
-}
-
 /** Rows are `{hash, content}`: of these values those that one of the tasks needs. */
 export function largeOfTasksStatement(taskIds: readonly string[], hashes: readonly string[]): Statement {
   return {

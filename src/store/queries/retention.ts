@@ -70,6 +70,23 @@ export function pruneValuesStatement({ after, limit, unusedMs, dryRun }: PruneVa
   return { text: pruneValuesSql(dryRun), values: [after.tenant, after.hash, limit, unusedMs] };
 }
 
+export interface PruneUsage {
+  readonly keptMs: number;
+  readonly limit: number;
+  readonly dryRun: boolean;
+}
+
+export interface PrunedUsage {
+  readonly alone: boolean;
+  /** Rows of the ledger; a dry run counts all, whatever the limit. */
+  readonly usage: number;
+}
+
+/** The row is `PrunedUsage`. */
+export function pruneUsageStatement({ keptMs, limit, dryRun }: PruneUsage): Statement {
+  return { text: pruneUsageSql(dryRun), values: [keptMs, dryRun ? null : limit] };
+}
+
 /** Rows: one, if this process is the first to begin within `everyMs`. */
 export function beginUpkeepStatement({ name, everyMs }: { name: string; everyMs: number }): Statement {
   return {
@@ -174,4 +191,23 @@ with ${alone}, page as materialized (
 select (select alone from mine) as alone,
   (select json_build_object('tenant', tenant, 'hash', hash) from page order by tenant desc, hash desc limit 1) as last,
   (select count(*)::int from page) as scanned, (select count(*)::int from doomed) as values`;
+}
+
+// Found by the index that reports use, tenant by tenant: the ledger has no other.
+function pruneUsageSql(dryRun: boolean): string {
+  return `
+with recursive ${alone}, bound as materialized (
+  select holdfast_now() - $1::float8 * interval '1 millisecond' as oldest
+), owner as (
+  (select tenant from usage where (select alone from mine) order by tenant limit 1)
+  union all
+  select (select u.tenant from usage u where u.tenant > o.tenant order by u.tenant limit 1) from owner o
+  where o.tenant is not null
+), page as materialized (
+  select p.place from owner o cross join lateral (
+    select u.ctid as place from usage u where u.tenant = o.tenant and u.at < (select oldest from bound)
+    order by u.at limit $2) p
+  limit $2
+)${dryRun ? "" : ", gone as (delete from usage where ctid = any(array(select place from page)))"}
+select (select alone from mine) as alone, (select count(*) from page) as usage`;
 }

@@ -116,7 +116,7 @@ function takeOverStatements(which: Pick<Statement, "text" | "values">): Statemen
       text: `with gone as (
                delete from worker where expires_at = '-infinity' returning id
              )
-             update task t set status = 'pending', lease_owner = null, takeovers = t.takeovers + 1
+             update task t set status = 'pending', lease_owner = null, takeovers = t.takeovers + 1, lost_epoch = t.epoch
              from gone where t.lease_owner = gone.id and t.status = 'running'
              returning t.id`,
       values: [],
