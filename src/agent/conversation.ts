@@ -51,6 +51,8 @@ export interface ToolSpec {
   readonly description: string;
   /** JSON Schema 2020-12 of the arguments; always an object schema. */
   readonly inputSchema: JsonObject;
+  /** The provider is to make sure that arguments fit the schema; not all can. */
+  readonly strict?: boolean;
 }
 
 /** A piece of an answer in the making. `restart`: what came so far is void, another attempt begins. */

@@ -195,8 +195,11 @@ describe("Failures", () => {
   });
 
   test("a model turn ends the count of failures in a row", () => {
-    assert.equal(stateAfter(briefOf(), failure(1), failure(2)).failures, 2);
-    assert.equal(stateAfter(briefOf(), failure(1), turn({ text: "Hi." })).failures, 0);
+    const none = { own: 0, outages: 0, outageSince: null };
+    const other = { ...failure(3), code: "internal_error" } as const;
+    const { failures } = stateAfter(briefOf(), failure(1), other, failure(2));
+    assert.deepEqual([failures.own, failures.outages, failures.outageSince !== null], [1, 2, true]);
+    assert.deepEqual(stateAfter(briefOf(), failure(1), other, turn({ text: "Hi." })).failures, none);
   });
 });
 

@@ -46,6 +46,11 @@ export function decide(state: State, now: number): Action {
   );
 }
 
+/** Whether a model was to be called as soon as the task could go on, whatever time it is now. */
+export function callsModelNext(state: State): boolean {
+  return decide(state, Math.max(state.startedAt, state.retryAt ?? 0)).type === "call_model";
+}
+
 /** Whether the task has come to a place where a message of the user may stand: before a model turn, or after the answer. */
 export function listens(state: State, now: number): boolean {
   const { type } = decide(state, now);
@@ -97,7 +102,8 @@ function backOff(state: State, now: number): Action | undefined {
   return { type: "wait", until: Math.min(state.retryAt, deadlineOf(state)) };
 }
 
-function deadlineOf({ limits, startedAt, humanMs }: State): number {
+/** Milliseconds since the epoch; infinite where there is none. */
+export function deadlineOf({ limits, startedAt, humanMs }: State): number {
   return limits.deadlineMs === null ? Number.POSITIVE_INFINITY : startedAt + humanMs + limits.deadlineMs;
 }
 

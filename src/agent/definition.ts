@@ -1,17 +1,27 @@
 /** An agent: a named, versioned definition of one reasoning domain. Plain data, checked once when it is defined. */
 import { InvalidInputError } from "../platform/errors.ts";
+import { defineRoute, type ModelRoute, type RouteInput } from "./route.ts";
 
 export interface AgentDefinition {
   readonly name: string;
   readonly version: string;
   readonly description: string;
   readonly instructions: string;
-  /** The ordered candidates `provider/model`; empty: the deployment's default route. */
-  readonly model: readonly string[];
+  /** Without candidates: the deployment's default route. */
+  readonly model: ModelRoute;
   /** References to tools, `name` or `name@range`, as in "refund@^1". */
   readonly tools: readonly string[];
   readonly limits: Limits;
   readonly queue: QueueLimits;
+  /** Null: a model is asked every time. */
+  readonly cache: AnswerCacheRule | null;
+}
+
+/** For how long the answer to one call is the answer to all that say exactly the same; in milliseconds. */
+export interface AnswerCacheRule {
+  readonly ttlMs: number;
+  /** How much longer it stands in where no candidate of the route answers. */
+  readonly staleMs: number;
 }
 
 /** How many tasks of an agent there may be at the same time; null: no bound of its own. */
@@ -51,7 +61,8 @@ export interface AgentOptions {
   /** Semantic version; default "1.0.0". */
   version?: string;
   description?: string;
-  model?: string | readonly string[];
+  /** A model `provider/model`, several in the order to try, or a route. Default: that of the deployment. */
+  model?: RouteInput;
   tools?: readonly string[];
   limits?: {
     maxSteps?: number;
@@ -67,17 +78,18 @@ export interface AgentOptions {
     /** Tasks of this agent that wait for a worker before submits are refused with 429. */
     maxWaiting?: number;
   };
+  /** Give the answer to an equal call again, up to this age, and where no model answers up to `staleMs` more. Default: never. */
+  cache?: { ttlMs: number; staleMs?: number };
 }
 
 const namePattern = /^[a-z][a-z0-9_-]{0,62}$/;
-const modelPattern = /^[a-z][a-z0-9-]*\/\S+$/;
 
 /**
  * Defines an agent.
  * @throws InvalidInputError `invalid_agent` with the path of what is wrong
  */
 export function defineAgent(options: AgentOptions): AgentDefinition {
-  const { limits = {}, queue = {} } = options;
+  const { limits = {}, queue = {}, cache } = options;
   requireMatch(options.name, {
     pattern: namePattern,
     path: "/name",
@@ -86,16 +98,15 @@ export function defineAgent(options: AgentOptions): AgentDefinition {
   if (typeof options.instructions !== "string" || options.instructions.trim() === "") {
     throw new InvalidInputError("invalid_agent", `Agent "${options.name}" needs instructions.`, "/instructions");
   }
-  const model = typeof options.model === "string" ? [options.model] : (options.model ?? []);
-  model.forEach((candidate, index) =>
-    requireMatch(candidate, { pattern: modelPattern, path: `/model/${index}`, rule: 'must be "provider/model"' }),
-  );
+  const model = defineRoute(options.model);
   requirePositive(limits.maxSteps, "/limits/maxSteps");
   requirePositive(limits.tokens, "/limits/tokens");
   requirePositive(limits.deadlineMs, "/limits/deadlineMs");
   requirePositive(limits.costUsd, "/limits/costUsd");
   requireCount(queue.maxRunning, "/queue/maxRunning");
   requireCount(queue.maxWaiting, "/queue/maxWaiting");
+  if (cache !== undefined) requirePositive(cache.ttlMs ?? Number.NaN, "/cache/ttlMs");
+  requirePositive(cache?.staleMs, "/cache/staleMs");
   return {
     name: options.name,
     version: options.version ?? "1.0.0",
@@ -111,6 +122,7 @@ export function defineAgent(options: AgentOptions): AgentDefinition {
       onLimit: limits.onLimit ?? defaultLimits.onLimit,
     },
     queue: { maxRunning: queue.maxRunning ?? null, maxWaiting: queue.maxWaiting ?? null },
+    cache: cache === undefined ? null : { ttlMs: cache.ttlMs, staleMs: cache.staleMs ?? 0 },
   };
 }
 

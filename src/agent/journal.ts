@@ -10,6 +10,7 @@ export type Entry = EntryBody & { readonly seq: number; readonly at: number };
 
 export type EntryBody =
   | ModelEntry
+  | DeferredEntry
   | IntentEntry
   | ToolEntry
   | QuestionEntry
@@ -35,17 +36,57 @@ export interface ModelEntry {
   readonly ttftMs: number;
   readonly tpotMs: number;
   readonly attempts: readonly FailedAttempt[];
+  readonly choice?: ModelChoice;
+  /** The fault of a game day that the answer came through in spite of: it was slow on purpose. */
+  readonly injected?: string;
+  /** No model was asked: the answer to the same question was at hand. */
+  readonly hit?: "cache";
+  /** With a hit: what the answer took when a model gave it. */
+  readonly saved?: Saved;
 }
 
-/** `interrupted`: a message of the user cut it off; the parts are what it had said by then. */
+export interface Saved {
+  readonly usage: Usage;
+  /** Micro-dollars; null: the price of this model is unknown. */
+  readonly costMicros: number | null;
+}
+
+/**
+ * The next model turn goes through the provider's batch API. The provider is given the id, and the task waits: its turn, or
+ * a failure, stands behind this entry.
+ */
+export interface DeferredEntry {
+  readonly kind: "deferred";
+  readonly callId: string;
+  /** `provider/model`. */
+  readonly model: string;
+  /** Until when it is waited for. */
+  readonly until: number;
+}
+
+/** Why this candidate of the route and no other. */
+export interface ModelChoice {
+  readonly strategy: string;
+  readonly reason: string;
+}
+
+/** `interrupted`: a message of the user, or a cancel, cut it off; the parts are what it had said by then. */
 export type FinishReason = "stop" | "calls" | "length" | "content_filter" | "interrupted";
 
-/** A failed attempt at a model call that came before the answer. */
+/** An attempt at a model call that gave no answer, or none that counts. */
 export interface FailedAttempt {
   readonly model: string;
   readonly code: string;
   readonly message: string;
   readonly ms: number;
+  /** When it began, in milliseconds since the epoch. */
+  readonly at?: number;
+  /** What it used and cost all the same, because it was cut off, or another answer was taken. */
+  readonly usage?: Usage;
+  /** Micro-dollars; null: the price of this model is unknown. */
+  readonly costMicros?: number | null;
+  /** The fault of a game day that struck it. */
+  readonly injected?: string;
 }
 
 /** What the registry made of a call at the moment it was asked for: which version, whether a human must agree. */

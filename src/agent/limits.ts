@@ -34,12 +34,8 @@ export function tokensOf(chars: number): number {
 }
 
 /** The ceiling that forbids another model call, or how many tokens that call may answer with. */
-export function roomForCall({
-  limits,
-  spent,
-  spentBefore,
-  contextTokens,
-}: Budget): { reached: LimitCode } | { maxOutputTokens: number } {
+export function roomForCall(budget: Budget): { reached: LimitCode } | { maxOutputTokens: number } {
+  const { limits, spent, spentBefore, contextTokens } = budget;
   if (spent.steps - spentBefore.steps >= limits.maxSteps) return { reached: "max_steps_reached" };
   if (limits.costMicros !== null && spent.costMicros - spentBefore.costMicros >= limits.costMicros) {
     return { reached: "cost_budget_exceeded" };

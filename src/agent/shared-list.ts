@@ -12,15 +12,13 @@ export class SharedList<Item> implements Iterable<Item> {
     this.length = length;
   }
 
-  static of<Item>(items: Iterable<Item> = []): SharedList<Item> {
-    const storage = [...items];
-    return new SharedList(storage, storage.length);
+  static empty<Item>(): SharedList<Item> {
+    return new SharedList<Item>([], 0);
   }
 
   with(items: readonly Item[]): SharedList<Item> {
-    // An empty list is a constant, which must not keep what grew from it.
-    const isNewest = this.length > 0 && this.#storage.length === this.length;
-    const storage = isNewest ? this.#storage : this.#storage.slice(0, this.length);
+    const isLongest = this.#storage.length === this.length;
+    const storage = isLongest ? this.#storage : this.#storage.slice(0, this.length);
     for (const item of items) storage.push(item);
     return new SharedList(storage, storage.length);
   }

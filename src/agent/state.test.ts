@@ -17,7 +17,7 @@ import {
 } from "../../test/support/journal-builders.ts";
 import type { Message, ToolOutcome } from "./conversation.ts";
 import type { Answer, Entry } from "./journal.ts";
-import { begin, fold, lastText, type State } from "./state.ts";
+import { begin, fold, type State } from "./state.ts";
 import { Tally } from "./tally.ts";
 
 function after(...told: Told[]): State {
@@ -55,7 +55,7 @@ describe("A model turn", () => {
       ],
     );
     assert.equal(state.messages.length, 3);
-    assert.equal(lastText(state), "And");
+    assert.equal(state.messages.text, "And");
     assert.equal(state.lastSeq, 3);
   });
 
@@ -257,7 +257,7 @@ describe("An end and a replay", () => {
 
   test("a replay forgets failures, whatever they were", () => {
     const state = after(failure(5), failure(null), end(), replay(null));
-    assert.deepEqual([state.failures, state.retryAt, state.fatal, state.ended], [0, null, null, null]);
+    assert.deepEqual([state.failures.outages, state.retryAt, state.fatal, state.ended], [0, null, null, null]);
   });
 });
 
@@ -270,7 +270,7 @@ test("folding an entry takes as long at the end of a long journal as at the begi
     const journal = told.flat().map((entry, index): Entry => ({ ...entry, seq: index + 1, at: 0 }));
     const runs = Array.from({ length: 3 }, () => {
       const from = performance.now();
-      assert.equal(lastText(journal.reduce(fold, begin(briefOf()))), "So");
+      assert.equal(journal.reduce(fold, begin(briefOf())).messages.text, "So");
       return performance.now() - from;
     });
     return Math.min(...runs) / steps;

@@ -2,6 +2,7 @@
  * The state of a task: a pure fold over its journal. There is no other state, so any process that can read the journal
  * can go on with the task.
  */
+import { chargesOf } from "./charges.ts";
 import { userMessage, type ToolOutcome } from "./conversation.ts";
 import type { Limits } from "./definition.ts";
 import { canonicalJson, isObject, type Json } from "./json.ts";
@@ -9,8 +10,10 @@ import {
   plannedCalls,
   type Answer,
   type AnswerEntry,
+  type DeferredEntry,
   type EndEntry,
   type Entry,
+  type FailureEntry,
   type FinishReason,
   type MessageEntry,
   type ModelEntry,
@@ -50,7 +53,7 @@ export interface State extends Budget {
   /** Turns in a row in which every call was invalid. */
   readonly invalidTurns: number;
   /** Failures in a row of the task itself, and when to try again. */
-  readonly failures: number;
+  readonly failures: Failures;
   readonly retryAt: number | null;
   /** The failure that no retry can mend. */
   readonly fatal: { readonly code: string; readonly message: string } | null;
@@ -61,6 +64,8 @@ export interface State extends Budget {
   /** A human ended the task at this question. */
   readonly endedByHuman: QuestionEntry | null;
   readonly ended: EndEntry | null;
+  /** The model turn that the provider's batch API is to bring. */
+  readonly deferred: DeferredEntry | null;
   readonly lastSeq: number;
 }
 
@@ -74,6 +79,16 @@ export interface CallState {
   readonly status: "planned" | "asked" | "approved" | "started" | "done";
 }
 
+/** A failure for want of a model passes with the outage, however often it is met: it counts by time and not by number. */
+export interface Failures {
+  /** Not for want of a model. */
+  readonly own: number;
+  readonly outages: number;
+  /** When the first of these outages was met. */
+  readonly outageSince: number | null;
+}
+
+const noFailures: Failures = { own: 0, outages: 0, outageSince: null };
 const nothingSpent: Spent = { steps: 0, tokens: 0, costMicros: 0 };
 
 export function begin(brief: Brief): State {
@@ -92,7 +107,7 @@ export function begin(brief: Brief): State {
     contextTokens: brief.overheadTokens + estimateTokens(brief.prompt),
     repeats: Tally.empty,
     invalidTurns: 0,
-    failures: 0,
+    failures: noFailures,
     retryAt: null,
     fatal: null,
     startedAt: brief.submittedAt,
@@ -100,18 +115,19 @@ export function begin(brief: Brief): State {
     askedAt: null,
     endedByHuman: null,
     ended: null,
+    deferred: null,
     lastSeq: 0,
   };
+}
+
+/** Whether a failure with this code is for want of a model that will be there again. */
+export function isOutage(code: string): boolean {
+  return code === "model_unavailable" || code === "model_rate_limited";
 }
 
 /** The state after one more entry. It takes as long as the entry's turn is, however long the journal before it. */
 export function fold(state: State, entry: Entry): State {
   return { ...state, ...change(state, entry), lastSeq: entry.seq };
-}
-
-/** The text of the last turn that said something: the answer, or as much of it as there is. */
-export function lastText(state: State): string {
-  return state.messages.text;
 }
 
 function change(state: State, entry: Entry): Partial<State> {
@@ -133,7 +149,9 @@ function change(state: State, entry: Entry): Partial<State> {
     case "message":
       return afterMessage(state, entry);
     case "failure":
-      return { failures: state.failures + 1, retryAt: entry.retryAt, fatal: entry.retryAt === null ? entry : null };
+      return { ...afterFailure(state, entry), ...paid(state, entry), deferred: null };
+    case "deferred":
+      return { deferred: entry };
     case "replay":
       return afterReplay(state, entry);
     case "end":
@@ -141,7 +159,7 @@ function change(state: State, entry: Entry): Partial<State> {
   }
 }
 
-function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<State> {
+function afterModel(state: State, entry: ModelEntry & { seq: number; at: number }): Partial<State> {
   const calls = plannedCalls(entry).map<CallState>((call, index) => {
     return {
       call,
@@ -153,20 +171,46 @@ function afterModel(state: State, entry: ModelEntry & { seq: number }): Partial<
   const valid = calls.filter(({ call }) => call.problem === undefined);
   return {
     messages: state.messages.withTurn({ role: "assistant", parts: entry.parts }),
+    deferred: null,
     calls,
     finish: entry.finish,
-    spent: {
-      steps: state.spent.steps + 1,
-      tokens: state.spent.tokens + entry.usage.input + entry.usage.output,
-      costMicros: state.spent.costMicros + (entry.costMicros ?? 0),
-    },
-    costUnknown: state.costUnknown || entry.costMicros === null,
-    contextTokens: entry.usage.input + entry.usage.output,
+    ...paid(state, entry),
+    contextTokens: contextOf(entry),
     repeats: state.repeats.with(valid.map(({ repeatKey }) => repeatKey)),
     invalidTurns: entry.calls.length > 0 && valid.length === 0 ? state.invalidTurns + 1 : 0,
-    failures: 0,
+    failures: noFailures,
     retryAt: null,
   };
+}
+
+function afterFailure({ failures }: State, entry: FailureEntry & { at: number }): Partial<State> {
+  const { own, outages, outageSince } = failures;
+  return {
+    failures: isOutage(entry.code)
+      ? { own, outages: outages + 1, outageSince: outageSince ?? entry.at }
+      : { ...failures, own: own + 1 },
+    retryAt: entry.retryAt,
+    fatal: entry.retryAt === null ? entry : null,
+  };
+}
+
+/** A step is a turn; tokens and money are those of every call, also of one that came to nothing. */
+function paid({ spent, costUnknown }: State, entry: Entry): Pick<State, "spent" | "costUnknown"> {
+  const charges = chargesOf(entry);
+  return {
+    spent: {
+      steps: spent.steps + (entry.kind === "model" ? 1 : 0),
+      tokens: charges.reduce((sum, { usage }) => sum + usage.input + usage.output, spent.tokens),
+      costMicros: charges.reduce((sum, { costMicros }) => sum + (costMicros ?? 0), spent.costMicros),
+    },
+    costUnknown: costUnknown || charges.some(({ costMicros }) => costMicros === null),
+  };
+}
+
+/** What the next call begins with. An answer from the cache has used nothing, but the conversation is as long as it is. */
+function contextOf({ usage, saved }: ModelEntry): number {
+  const { input, output } = saved?.usage ?? usage;
+  return input + output;
 }
 
 /** Between a call and its outcome nobody may speak: what is said while calls are open stands after their outcomes. */
@@ -268,7 +312,7 @@ function afterReplay(state: State, entry: ReplayEntry & { at: number }): Partial
   const again: Partial<State> = {
     ended: null,
     endedByHuman: null,
-    failures: 0,
+    failures: noFailures,
     retryAt: null,
     fatal: null,
     invalidTurns: 0,

@@ -19,7 +19,7 @@ import {
 } from "../../test/support/journal-builders.ts";
 import type { Message } from "./conversation.ts";
 import { decide, hears, listens } from "./decide.ts";
-import { begin, fold, lastText, type State } from "./state.ts";
+import { begin, fold, type State } from "./state.ts";
 
 const calls = [callOf("a"), callOf("b")];
 const cut = (text: string): Told => turn({ text, finish: "interrupted" });
@@ -129,7 +129,7 @@ describe("An interrupted turn", () => {
   test("with no room for the message the task ends with what it had said", () => {
     const state = stateAfter(briefOf({ maxSteps: 1 }), cut("Once upon"));
     assert.deepEqual(decide(state, 0), { type: "finish", error: "interrupted" });
-    assert.equal(lastText(state), "Once upon");
+    assert.equal(state.messages.text, "Once upon");
   });
 });
 

@@ -16,7 +16,7 @@ export class Tally {
 
   with(things: readonly string[]): Tally {
     if (things.length === 0) return this;
-    // As in shared-list.ts: the empty tally is a constant.
+    // The empty tally is a constant, which must not keep what grew from it.
     const storage = this.#end > 0 && this.#storage.end === this.#end ? this.#storage : this.#copy();
     for (const thing of things) {
       const moments = storage.moments.get(thing);

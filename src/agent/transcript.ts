@@ -23,7 +23,7 @@ export class Transcript implements Iterable<Message> {
   }
 
   static empty(): Transcript {
-    return new Transcript(SharedList.of<Message>(), [], "");
+    return new Transcript(SharedList.empty<Message>(), [], "");
   }
 
   get length(): number {

@@ -5,29 +5,43 @@
 import { createHash } from "node:crypto";
 import type { AgentDefinition } from "../agent/definition.ts";
 import { canonicalJson } from "../agent/json.ts";
-import { userMessage, type Message } from "../agent/conversation.ts";
-import { decide, hears, listens, type Action, type Question } from "../agent/decide.ts";
+import { userMessage, type AssistantPart, type Message, type Usage } from "../agent/conversation.ts";
+import { callsModelNext, decide, hears, listens, type Action, type Question } from "../agent/decide.ts";
 import type { EntryBody } from "../agent/journal.ts";
 import { estimateTokens } from "../agent/limits.ts";
-import { begin, fold, lastText, type CallState, type State } from "../agent/state.ts";
+import { modelsOf, plainRoute, type ModelRoute } from "../agent/route.ts";
+import { begin, fold, type CallState, type State } from "../agent/state.ts";
 import type { Hub } from "../events/hub.ts";
-import { ModelCallError, type ModelGateway, type ModelReply, type ModelRequest } from "../gateway/model-gateway.ts";
+import type { DeferredCalls } from "../gateway/deferred/deferred-calls.ts";
+import type { Prices } from "../gateway/cost.ts";
+import {
+  ModelCallError,
+  type AnswerCaching,
+  type ModelCaller,
+  type ModelGateway,
+  type ModelReply,
+  type ModelRequest,
+} from "../gateway/model-gateway.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { NewId } from "../platform/ids.ts";
 import type { ClaimedTask, TaskInput } from "../store/task-row.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { ToolRunner } from "../tools/tool-runner.ts";
+import { deferredTurns } from "./deferred-turn.ts";
 import type { EffectContext, Program, Step } from "./program.ts";
 
 export interface AgentProgramDeps {
   readonly gateway: ModelGateway;
+  /** Absent: no call is deferred. */
+  readonly deferred?: DeferredCalls;
+  readonly prices: Prices;
   readonly tools: ToolRunner;
   readonly hub: Hub;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly newId: NewId;
   /** For agents that name no model. */
-  readonly defaultRoute: readonly string[];
+  readonly defaultRoute: ModelRoute;
 }
 
 /** What the program needs to know of the task it runs. */
@@ -42,22 +56,35 @@ interface Run {
 }
 
 export function agentProgram(run: Run): Program<State> {
+  const turns = deferredTurns({ ...run, ...run.deps, calls: run.deps.deferred, route: routeOf(run) });
   return {
     begin: () => beginTask(run),
     fold,
-    next: (state, now) => toStep(run, state, decide(state, now)),
+    next: (state, now) => {
+      const action = decide(state, now);
+      if (action.type !== "call_model") return toStep(run, action);
+      const call: ModelEffect = (context) => callModel(run, { state, context, action });
+      const turn = {
+        request: () => requestOf(run, state, action),
+        call,
+        toEntry: (reply: ModelReply) => deferredEntry(run, reply),
+      };
+      return turns.next(state, now, turn) ?? { type: "effect", onlyReads: false, run: call };
+    },
     failures: (state) => state.failures,
+    lost: (state, call) => (turns.applies(state, call.now) ? [] : lostCall(run, state, call)),
     said: (state) => saidIn(run.task.input, state),
     progress: progressOf,
-    listens,
-    hears,
+    // What a turn that is under way elsewhere was not told must not stand before its answer.
+    listens: (state, now) => state.deferred === null && listens(state, now),
+    hears: (state, messages, now) => state.deferred === null && hears(state, messages, now),
   };
 }
 
 /** What a state says about how far the task is. Also serves readers of a running task, who fold its journal themselves. */
 export function progressOf(state: State) {
   return {
-    output: lastText(state),
+    output: state.messages.text,
     stepsUsed: state.spent.steps,
     tokensUsed: state.spent.tokens,
     toolCalls: state.toolCalls,
@@ -80,10 +107,10 @@ function beginTask({ agent, task, history, deps }: Run): State {
   });
 }
 
-function toStep(run: Run, state: State, action: Action): Step {
+type ModelEffect = Extract<Step, { type: "effect" }>["run"];
+
+function toStep(run: Run, action: Exclude<Action, { type: "call_model" }>): Step {
   switch (action.type) {
-    case "call_model":
-      return { type: "effect", onlyReads: false, run: (context) => callModel(run, { state, context, action }) };
     case "run_tools":
       return {
         type: "effect",
@@ -107,28 +134,91 @@ interface ModelTurn {
   readonly action: Action & { type: "call_model" };
 }
 
-async function callModel({ deps, agent, task, history }: Run, turn: ModelTurn): Promise<EntryBody[]> {
+async function callModel(run: Run, turn: ModelTurn): Promise<EntryBody[]> {
+  const { deps, agent, task } = run;
   const { state, context, action } = turn;
-  const route = [task.input.model, agent.model, deps.defaultRoute].find((candidates) => candidates.length > 0) ?? [];
   const reply = await callGateway(deps, {
-    route,
+    ...requestOf(run, state, action),
+    route: routeOf(run),
+    caller: callerOf(agent, task),
+    cache: cachingOf(deps, agent),
+    signal: context.abandoned,
+    // What a cancel cuts off is paid for, too: it ends in the journal, with what was said and used by then.
+    interruption: AbortSignal.any([context.interruption(), context.cancelled]),
+    onDelta: deps.hub.openTurn({ taskId: task.id, afterSeq: state.lastSeq, epoch: task.epoch }),
+    check: (parts) => problemOf(run, parts),
+  });
+  return [turnEntry(run, reply)];
+}
+
+function requestOf({ deps, agent, task, history }: Run, state: State, action: Action & { type: "call_model" }) {
+  return {
     system: agent.instructions,
     messages: [...history, userMessage(state.prompt, task.input.context), ...state.messages],
     tools: deps.tools.specs(agent.tools),
     maxOutputTokens: action.maxOutputTokens,
-    signal: context.cancelled,
-    interruption: context.interruption(),
-    onDelta: deps.hub.openTurn({ taskId: task.id, afterSeq: state.lastSeq, epoch: task.epoch }),
-  });
+  };
+}
+
+/** How long it took to the first token says nothing where it is not streamed. */
+function deferredEntry(run: Run, reply: ModelReply): EntryBody {
+  run.deps.metrics.tokensUsed(reply);
+  return turnEntry(run, reply);
+}
+
+function turnEntry({ deps, agent }: Run, reply: ModelReply): EntryBody {
   const calls = deps.tools.plan(agent.tools, reply.parts).map(({ tool: _tool, input: _input, ...plan }) => plan);
-  return [{ kind: "model", ...reply, calls }];
+  return { kind: "model", ...reply, calls };
+}
+
+/** What is wrong with the first call that could not be run. */
+function problemOf({ deps, agent }: Run, parts: readonly AssistantPart[]): string | null {
+  const wrong = deps.tools.plan(agent.tools, parts).find(({ problem }) => problem !== undefined);
+  return wrong?.problem === undefined ? null : `${wrong.tool}: ${wrong.problem.message}`;
+}
+
+function routeOf({ deps, agent, task }: Run): ModelRoute {
+  const routes = [plainRoute(task.input.model), agent.model, deps.defaultRoute];
+  return routes.find(({ candidates }) => candidates.length > 0) ?? deps.defaultRoute;
+}
+
+/**
+ * It is not known which candidate was asked, or whether any was: most calls go to the first. What it used is what was to be
+ * sent, and the answer as far as it is known. The most that it could have answered is no better guess: that is all that the
+ * task has left, and a crash would end most tasks.
+ */
+function lostCall(run: Run, state: State, { text, now }: { text: string; now: number }): EntryBody[] {
+  if (!callsModelNext(state)) return [];
+  const code = "worker_lost";
+  const message = "The worker was lost while a model was to be called: the call counts as far as it is known.";
+  const model = modelsOf(routeOf(run))[0] ?? "";
+  const tokens = { input: state.contextTokens, output: estimateTokens(text) };
+  const usage: Usage = { ...tokens, cached: 0, reasoning: 0, estimated: true };
+  const costMicros = run.deps.prices.costMicros(model, usage, { at: now });
+  const attempts = [{ model, code, message, ms: 0, at: now, usage, costMicros }];
+  return [{ kind: "failure", code, message, attempts, retryAt: now }];
+}
+
+/**
+ * An answer may be given again if whatever it asks for only reads. Another effect is decided on anew for every task: that
+ * two of them say the same must not be why something is done twice. Nor is a call repeated that could not be run.
+ */
+function cachingOf({ tools }: AgentProgramDeps, agent: AgentDefinition): AnswerCaching | undefined {
+  if (agent.cache === null) return undefined;
+  const mayRepeat = (parts: readonly AssistantPart[]): boolean =>
+    tools.plan(agent.tools, parts).every(({ effect, problem }) => effect === "read" && problem === undefined);
+  return { ...agent.cache, mayRepeat };
+}
+
+function callerOf(agent: AgentDefinition, { tenant, id, sessionId, userId }: AgentTask): ModelCaller {
+  return { tenant, agent: agent.name, taskId: id, sessionId, userId, keyId: null };
 }
 
 async function callGateway({ gateway, metrics }: AgentProgramDeps, request: ModelRequest): Promise<ModelReply> {
   try {
     const reply = await gateway.call(request);
     metrics.attemptsFailed(reply.attempts);
-    metrics.modelCall(reply);
+    if (reply.hit === undefined) metrics.modelCall(reply);
     return reply;
   } catch (error) {
     if (error instanceof ModelCallError) metrics.attemptsFailed(error.attempts);

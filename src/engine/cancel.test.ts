@@ -49,15 +49,18 @@ describe("Cancelling a task", () => {
     });
   });
 
-  test("while the model is thinking cuts off the call", async () => {
-    await withHoldfast({ script: () => ({ gate: never }) }, async (holdfast) => {
+  test("while the model is thinking cuts off the call, and what that had used by then is counted", async () => {
+    await withHoldfast({ script: () => ({ first: "Let me", gate: never }) }, async (holdfast) => {
       const task = await holdfast.submit({ prompt: "Think" });
       await until(() => holdfast.gateway.requests.length === 1);
       await task.cancel("bob");
       const result = await task.result();
       assert.deepEqual([result.status, result.error], ["cancelled", "cancelled"]);
-      assert.equal(holdfast.gateway.requests[0]!.signal.aborted, true);
-      assert.deepEqual(await kindsOf(holdfast, task.id), ["end"]);
+      assert.equal(holdfast.gateway.requests[0]!.interruption?.aborted, true);
+      assert.deepEqual(await kindsOf(holdfast, task.id), ["model", "end"]);
+      assert.deepEqual([result.output, result.tokensUsed], ["Let me", 15]);
+      const [usage] = await holdfast.store.usage({ tenant, by: ["session"], sessionId: result.sessionId, limit: 1 });
+      assert.equal(usage!.input + usage!.output, 15);
     });
   });
 

@@ -14,6 +14,7 @@ import {
   type Running,
   type Start,
 } from "../../test/support/running-holdfast.ts";
+import { systemClock } from "../platform/clock.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
 import type { ScriptedTurn } from "../testing/scripted-model.ts";
@@ -263,7 +264,11 @@ for (const { name, open } of await testDatabases()) {
       const { result, shown } = await fork(original, { step: 1, prompt: "look 1 again", model: ["a/b"] });
       assert.equal(result.output, "re: look 1 again");
       assert.deepEqual(shown, ["user: look 1 again", ...looked(1)]);
-      assert.deepEqual(holdfast.gateway.requests.at(-1)?.route, ["a/b"]);
+      const route = holdfast.gateway.requests.at(-1)?.route;
+      assert.deepEqual(
+        route?.candidates.map(({ model }) => model),
+        ["a/b"],
+      );
       const { shown: fromStart } = await fork(original, { step: 0, prompt: "b" });
       assert.deepEqual(fromStart, ["user: b"]);
     });
@@ -304,6 +309,47 @@ for (const { name, open } of await testDatabases()) {
       const forked = await fork(task.id, { step: 1 });
       assert.deepEqual(forked.shown, ["user: look 1", ...looked(1)]);
       assert.deepEqual(await kindsOf(holdfast, forked.id), ["model", "tool", "model", "end"]);
+    });
+
+    test("a fork keeps no step of a turn that a replay made void", async () => {
+      let lateMs = 0;
+      const clock = { ...systemClock, now: () => systemClock.now() + lateMs };
+      const looksTooLate = (request: Request): ScriptedTurn => {
+        const [first] = request.messages;
+        if (first?.role === "user" && first.text === "look 1") lateMs = 120_000;
+        return echo(request);
+      };
+      const agent = { limits: { deadlineMs: 60_000 } };
+      const late = await startHoldfast(database, { script: looksTooLate, tools, agent, options: { parts: { clock } } });
+      const task = await late.submit({ prompt: "look 1" });
+      assert.equal((await task.result()).error, "deadline_exceeded");
+      lateMs = 0;
+      const original = { tenant, taskId: task.id };
+      await late.engine.replay(original, { prompt: "look 2", by: "ann" });
+      await task.result();
+      assert.deepEqual((await kindsOf(late, task.id)).slice(0, 4), ["model", "end", "replay", "model"]);
+      const { taskId } = await late.engine.fork(original, { step: 1, prompt: null, model: null });
+      await late.task(taskId).result();
+      assert.deepEqual(shownTo(late, 5), ["user: look 2", ...looked(1)]);
+      await late.stop();
+    });
+
+    test("a fork is shown as much of a long conversation as its original was", async () => {
+      const agent = { limits: { tokens: 2_000 } };
+      const short = await startHoldfast(database, { script: echo, tools, agent });
+      const sessionId = systemId();
+      const tasks: string[] = [];
+      for (const letter of ["a", "b", "c", "d"]) {
+        const task = await short.submit({ prompt: letter.repeat(300), sessionId });
+        await task.result();
+        tasks.push(task.id);
+      }
+      const original = { tenant, taskId: tasks.at(-1)! };
+      const { taskId } = await short.engine.fork(original, { step: 0, prompt: null, model: null });
+      assert.equal((await short.task(taskId).result()).error, null);
+      assert.deepEqual(shownTo(short, 5), shownTo(short, 4));
+      assert.equal(shownTo(short, 5).length, 5, "less than the whole of it");
+      await short.stop();
     });
 
     test("a dead letter that is replayed waits for what was submitted after it, and sees it", async () => {

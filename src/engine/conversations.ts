@@ -8,7 +8,7 @@
  */
 import type { Message } from "../agent/conversation.ts";
 import type { Entry } from "../agent/journal.ts";
-import { defaultLimits } from "../agent/definition.ts";
+import { defaultLimits, type Limits } from "../agent/definition.ts";
 import { roughSize } from "../agent/json.ts";
 import { tokensOf } from "../agent/limits.ts";
 import { begin, fold } from "../agent/state.ts";
@@ -20,9 +20,9 @@ import { saidIn } from "./agent-program.ts";
 /** Older exchanges are not shown to the model. */
 export const mostExchanges = 100;
 /** Nor are journals read beyond this size together, however few they are. */
-export const mostHistoryBytes = 4 * 1024 * 1024;
+const mostHistoryBytes = 4 * 1024 * 1024;
 /** Of a task's tokens what was said before it may take in each of its calls; the last exchange is shown in any case. */
-export const historyShare = 1 / 4;
+const historyShare = 1 / 4;
 /** Characters of all conversations that are kept in memory, about. */
 const mostCachedChars = 32 * 1024 * 1024;
 
@@ -59,23 +59,14 @@ export function createConversations({ store, mostCached = 1_000 }: { store: Stor
   };
 
   return {
-    /** The messages before this task, oldest first: the newest exchanges that fit into so many tokens. */
-    async before(task: ClaimedTask, mostTokens: number): Promise<readonly Message[]> {
+    /** What a task with these limits is shown of what was said before it, oldest first. */
+    async before(task: ClaimedTask, limits: Limits): Promise<readonly Message[]> {
       if (task.sessionVersion === 0) return task.input.history;
       const sessionKey = `${task.tenant} ${task.sessionId}`;
       const key = `${task.sessionCreatedAt} ${task.sessionVersion}`;
       let known = cached.get(sessionKey);
-      if (known?.key !== key) {
-        const { tenant, sessionId, position } = task;
-        const page = { tenant, sessionId, before: position, limit: mostExchanges, mostBytes: mostHistoryBytes };
-        const read = await readExchanges(store, page);
-        known = remember(
-          sessionKey,
-          key,
-          read.map(({ messages }) => toExchange(messages)),
-        );
-      }
-      return newest(known.exchanges, mostTokens).flatMap(({ messages }) => messages);
+      if (known?.key !== key) known = remember(sessionKey, key, await exchangesBefore(store, task));
+      return shownOf(known.exchanges, limits);
     },
 
     /** The task has completed: what it said is the end of the conversation at the next version. */
@@ -94,10 +85,21 @@ function toExchange(messages: readonly Message[]): Exchange {
   return { messages, chars: roughSize(messages) };
 }
 
-function newest(exchanges: readonly Exchange[], mostTokens: number): readonly Exchange[] {
+/** What is read of the conversation before a task, oldest first. */
+export async function exchangesBefore(
+  store: Store,
+  { tenant, sessionId, position }: Pick<ClaimedTask, "tenant" | "sessionId" | "position">,
+): Promise<Exchange[]> {
+  const page = { tenant, sessionId, before: position, limit: mostExchanges, mostBytes: mostHistoryBytes };
+  return (await readExchanges(store, page)).map(({ messages }) => toExchange(messages));
+}
+
+/** The messages of the newest exchanges that leave a task with these limits room to work. */
+export function shownOf(exchanges: readonly Exchange[], limits: Pick<Limits, "tokens">): readonly Message[] {
+  const mostTokens = Math.floor(limits.tokens * historyShare);
   let tokens = 0;
   const tooMuch = exchanges.findLastIndex(({ chars }) => (tokens += tokensOf(chars)) > mostTokens);
-  return exchanges.slice(Math.min(tooMuch + 1, exchanges.length - 1));
+  return exchanges.slice(Math.min(tooMuch + 1, exchanges.length - 1)).flatMap(({ messages }) => messages);
 }
 
 /** What each completed task of a session added to the conversation, oldest first. */

@@ -23,8 +23,8 @@ export interface Flow {
   readonly drained: ReadonlyMap<Scope, number>;
 }
 
-export const shortestWaitMs = 1_000;
-export const longestWaitMs = 60_000;
+const shortestWaitMs = 1_000;
+const longestWaitMs = 60_000;
 const windowMs = 30_000;
 /** For less time than this, that nothing moved means nothing. */
 const shortestStandstillMs = 5_000;

@@ -214,7 +214,11 @@ describe("The engine", () => {
     const own = atTimeOf(clock, database);
     const script = (_: unknown, turn: number) =>
       turn <= 3 ? { error: modelError("model_unavailable", { afterMs: 10 }) } : { text: "At last." };
-    const tuning = { leaseMs: 1e9, pollMs: 1_000, retries: { attempts: 5, baseMs: 1_000, mostMs: 300_000 } };
+    const tuning = {
+      leaseMs: 1e9,
+      pollMs: 1_000,
+      retries: { attempts: 1, baseMs: 1_000, mostMs: 300_000, outageMs: 10_000 },
+    };
     const holdfast = await startHoldfast(own, { script, options: { parts: { clock }, tuning } });
     const task = await holdfast.submit({ prompt: "Hello" });
     const result = await passTime({ clock, database, stepMs: 250 }, async () => {
@@ -226,14 +230,36 @@ describe("The engine", () => {
     assert.deepEqual(
       failures.map(({ code, retryAt, at }) => [code, retryAt! - at]),
       [
-        ["model_unavailable", 1_000],
-        ["model_unavailable", 2_000],
-        ["model_unavailable", 4_000],
+        ["model_unavailable", 1_010],
+        ["model_unavailable", 2_010],
+        ["model_unavailable", 4_010],
       ],
     );
     assert.deepEqual(failures[0]!.attempts, [{ model: "a/b", code: "model_unavailable", message: "no", ms: 1 }]);
     await holdfast.stop();
   });
+
+  for (const [hours, status] of [
+    [5, "completed"],
+    [73, "failed"],
+  ] as const) {
+    test(`an outage of the providers of ${hours} hours leaves the task ${status}`, async () => {
+      const clock = createVirtualClock(Date.UTC(2026, 0, 1));
+      const backAt = clock.now() + hours * 3_600_000;
+      const script = () =>
+        clock.now() < backAt ? { error: modelError("model_unavailable", { afterMs: 600_000 }) } : { text: "Back." };
+      const options = { parts: { clock }, tuning: { leaseMs: 1e12, pollMs: 200_000 } };
+      const holdfast = await startHoldfast(atTimeOf(clock, database), { script, options });
+      const task = await holdfast.submit({ prompt: "Hello" });
+      const result = await passTime({ clock, database, stepMs: 200_000 }, async () => {
+        const now = await task.result({ waitMs: 0 });
+        return now.status === status && now;
+      });
+      assert.equal(result.error, status === "failed" ? "model_unavailable" : null);
+      assert.ok(holdfast.gateway.requests.length > 20);
+      await holdfast.stop();
+    });
+  }
 
   test("a rate limit is waited for as long as the provider asks", async () => {
     const clock = createVirtualClock(Date.UTC(2026, 0, 1));
@@ -258,15 +284,15 @@ describe("The engine", () => {
     let broken = true;
     const script = (request: { messages: readonly unknown[] }) => {
       if (request.messages.length === 1) return { calls: [{ name: "find", input: {} }] };
-      return broken ? { error: modelError("model_unavailable", "now") } : { text: "Recovered." };
+      return broken ? { error: new Error("A bug.") } : { text: "Recovered." };
     };
     let found = 0;
     const tools = [toolOf("find", "read", () => ++found)];
-    const options = { tuning: { retries: { attempts: 3, baseMs: 1, mostMs: 2 } } };
+    const options = { tuning: { retries: { attempts: 3, baseMs: 1, mostMs: 2, outageMs: 1 } } };
     await withHoldfast({ script, tools, options }, async (holdfast) => {
       const task = await holdfast.submit({ prompt: "Find" });
       const failed = await task.result();
-      assert.deepEqual([failed.status, failed.error], ["failed", "model_unavailable"]);
+      assert.deepEqual([failed.status, failed.error], ["failed", "internal_error"]);
       assert.deepEqual(await kindsOf(holdfast, task.id), ["model", "tool", "failure", "failure", "failure", "end"]);
       const address = { tenant, taskId: task.id };
       broken = false;
@@ -330,7 +356,7 @@ describe("The engine", () => {
     const script = () => {
       throw new TypeError("undefined is not a function");
     };
-    const options = { tuning: { retries: { attempts: 2, baseMs: 1, mostMs: 1 } } };
+    const options = { tuning: { retries: { attempts: 2, baseMs: 1, mostMs: 1, outageMs: 1 } } };
     await withHoldfast({ script, options }, async (holdfast) => {
       const result = await (await holdfast.submit({ prompt: "Hello" })).result();
       assert.deepEqual([result.status, result.error], ["failed", "internal_error"]);

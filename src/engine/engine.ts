@@ -25,7 +25,8 @@ export type Engine = ReturnType<typeof createEngine>;
 
 export function createEngine(deps: EngineDeps) {
   const { store, hub } = deps;
-  const watchDeps = { ...deps, runsHere: (taskId: string) => deps.worker?.runs(taskId) === true };
+  const runsHere = ({ tenant, taskId }: TaskAddress): boolean => deps.worker?.tenantOf(taskId) === tenant;
+  const watchDeps = { ...deps, runsHere };
   return {
     agents: deps.agents,
     approvals: createApprovals(deps),

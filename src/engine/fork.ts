@@ -1,6 +1,6 @@
 /** A new task from a step of an old one, in a session of its own, with another prompt or model. */
 import type { Message } from "../agent/conversation.ts";
-import { defaultLimits } from "../agent/definition.ts";
+import { defaultLimits, type AgentDefinition } from "../agent/definition.ts";
 import type { Entry } from "../agent/journal.ts";
 import { begin, fold } from "../agent/state.ts";
 import type { Hub } from "../events/hub.ts";
@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { TaskRow } from "../store/task-row.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
 import type { Backlog } from "./backlog.ts";
-import { mostExchanges, mostHistoryBytes, readExchanges } from "./conversations.ts";
+import { exchangesBefore, shownOf } from "./conversations.ts";
 import { findTask, type TaskAddress } from "./watch.ts";
 
 export interface Fork {
@@ -26,6 +26,7 @@ export interface ForkDeps {
   readonly hub: Hub;
   readonly newId: NewId;
   readonly clock: Clock;
+  readonly agents: ReadonlyMap<string, AgentDefinition>;
   readonly backlog: Backlog;
 }
 
@@ -54,7 +55,7 @@ export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork)
       ...original.input,
       prompt: fork.prompt ?? steps.prompt ?? original.input.prompt,
       model: fork.model ?? original.input.model,
-      history: await historyOf(store, original),
+      history: await historyOf(deps, original),
     },
     userId: original.userId,
     metadata: original.metadata,
@@ -81,35 +82,27 @@ interface Steps {
 function wholeSteps(entries: readonly Entry[]): Steps {
   let steps: { begin: number; prompt: string | null; ends: number[] } = { begin: 0, prompt: null, ends: [] };
   let state = begin({ prompt: "", limits: defaultLimits, submittedAt: 0, overheadTokens: 0 });
-  let turnIsOpen = false;
-  let lastTurn = 0;
+  /** Where the last model turn stands; null: there is none since the beginning. */
+  let turn: number | null = null;
   for (const entry of entries) {
     state = fold(state, entry);
-    if (entry.kind === "replay" && entry.prompt !== null) steps = { begin: entry.seq, prompt: entry.prompt, ends: [] };
-    if (entry.kind === "model") turnIsOpen = state.calls.length > 0;
-    if (entry.kind === "model") lastTurn = entry.seq;
-    const isOpen = state.calls.some(({ status }) => status !== "done");
-    // What the user said next belongs to the step: the next model turn answers to both.
-    if (entry.kind === "message" && !isOpen && lastTurn > steps.begin) {
-      if (lastTurn < (steps.ends.at(-1) ?? 0)) steps.ends.pop();
-      steps.ends.push(entry.seq);
+    if (entry.kind === "model") turn = entry.seq;
+    if (entry.kind === "replay" && entry.prompt !== null) {
+      steps = { begin: entry.seq, prompt: entry.prompt, ends: [] };
+      turn = null;
     }
-    if (!turnIsOpen || isOpen) continue;
-    steps.ends.push(entry.seq);
-    turnIsOpen = false;
+    if (turn === null || state.calls.some(({ status }) => status !== "done")) continue;
+    const hasEnded = (steps.ends.at(-1) ?? 0) > turn;
+    // What the user said next belongs to the step: the next model turn answers to both.
+    if (entry.kind === "message" && hasEnded) steps.ends.pop();
+    if (entry.kind === "message" || (state.calls.length > 0 && !hasEnded)) steps.ends.push(entry.seq);
   }
   return steps;
 }
 
-/** What the original's session held before it, and what it brought along itself if it is a fork. */
-async function historyOf(store: Store, original: TaskRow): Promise<Message[]> {
-  const { tenant, sessionId, position, input } = original;
-  const before = await readExchanges(store, {
-    tenant,
-    sessionId,
-    before: position,
-    limit: mostExchanges,
-    mostBytes: mostHistoryBytes,
-  });
-  return [...before.flatMap(({ messages }) => messages), ...input.history];
+/** What the original was shown of its session, and what it brought along itself if it is a fork. */
+async function historyOf({ store, agents }: ForkDeps, original: TaskRow): Promise<Message[]> {
+  const { agent, input } = original;
+  const limits = { ...(agents.get(agent)?.limits ?? defaultLimits), ...input.limits };
+  return [...shownOf(await exchangesBefore(store, original), limits), ...input.history];
 }

@@ -15,13 +15,12 @@ export class TurnInterrupted extends HoldfastError {
 export class Inbox {
   /** There may be messages that the task has not heard. */
   hasNews: boolean;
-  readonly #heard: Set<string>;
+  readonly #heard = new Set<string>();
   readonly #interrupting = new Set<string>();
   #interruption: AbortController | undefined;
 
-  constructor({ hasNews, heard }: { hasNews: boolean; heard: readonly string[] }) {
+  constructor({ hasNews }: { hasNews: boolean }) {
     this.hasNews = hasNews;
-    this.#heard = new Set(heard);
   }
 
   /** Word of a message that interrupts. */

@@ -5,8 +5,8 @@
  * it, and nothing it holds in memory needs to survive.
  */
 import type { Message } from "../agent/conversation.ts";
-import type { Entry, EntryBody } from "../agent/journal.ts";
-import type { MessageEntry } from "../agent/journal.ts";
+import type { Entry, EntryBody, MessageEntry } from "../agent/journal.ts";
+import type { Failures } from "../agent/state.ts";
 import type { ClaimedTask, TaskProgress } from "../store/task-row.ts";
 
 export interface Program<State> {
@@ -16,7 +16,9 @@ export interface Program<State> {
   next(state: State, now: number): Step;
   progress(state: State): TaskProgress;
   /** Failures of the task itself in a row, by which the engine backs off. */
-  failures(state: State): number;
+  failures(state: State): Failures;
+  /** What is journaled before anything else when the worker before was lost: the effect that was due may have happened. */
+  lost(state: State, call: LostCall): readonly EntryBody[];
   /** What a completed task adds to its conversation. */
   said(state: State): readonly Message[];
   /** Whether messages of the user have a place here at all. */
@@ -25,12 +27,21 @@ export interface Program<State> {
   hears(state: State, messages: readonly MessageEntry[], now: number): boolean;
 }
 
+/** What is known of a model call whose worker was lost. */
+export interface LostCall {
+  /** What it had said, as far as that was kept. */
+  readonly text: string;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
 /** A program of which the engine need not know the state. */
 export interface OpenedProgram {
   readonly fold: (entry: Entry) => void;
   readonly next: (now: number) => Step;
   readonly progress: () => TaskProgress;
-  readonly failures: () => number;
+  readonly failures: () => Failures;
+  readonly lost: (call: LostCall) => readonly EntryBody[];
   readonly said: () => readonly Message[];
   readonly listens: (now: number) => boolean;
   readonly hears: (messages: readonly MessageEntry[], now: number) => boolean;
@@ -77,6 +88,7 @@ export function openProgram<State>(program: Program<State>): OpenedProgram {
     next: (now) => program.next(state, now),
     progress: () => program.progress(state),
     failures: () => program.failures(state),
+    lost: (call) => program.lost(state, call),
     said: () => program.said(state),
     listens: (now) => program.listens(state, now),
     hears: (messages, now) => program.hears(state, messages, now),

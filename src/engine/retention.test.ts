@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { testDatabases } from "../../test/support/databases.ts";
+import { turn } from "../../test/support/journal-builders.ts";
 import { until } from "../../test/support/running-holdfast.ts";
 import { entryOf, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
+import type { Entry } from "../agent/journal.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
@@ -17,8 +19,8 @@ import { mostExchanges } from "./conversations.ts";
 import { keepRetention, prune, type Pruned, type Retention } from "./retention.ts";
 
 const tenant = "acme";
-const month: Retention = { days: 30, deadLetterDays: 90 };
-const nothing: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0 };
+const month: Retention = { days: 30, deadLetterDays: 90, usageDays: 400 };
+const nothing: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0, answers: 0, usage: 0 };
 
 function valueOf(content: string) {
   return { tenant, hash: createHash("sha256").update(content).digest("hex"), content };
@@ -43,7 +45,7 @@ for (const { name, open } of await testDatabases()) {
       store = createStore(database);
     });
     beforeEach(async () => {
-      await database.script("truncate task, session, entry, large_value, upkeep, worker cascade");
+      await database.script("truncate task, session, entry, large_value, upkeep, worker, usage cascade");
       desk = openDesk(store);
     });
     after(async () => {
@@ -87,9 +89,16 @@ for (const { name, open } of await testDatabases()) {
       await age(31);
       const young = await ended();
       await age(29);
-      assert.deepEqual(await run({ dryRun: true }), { tasks: 3, entries: 6, sessions: 3, values: 0 });
+      assert.deepEqual(await run({ dryRun: true }), {
+        tasks: 3,
+        entries: 6,
+        sessions: 3,
+        values: 0,
+        answers: 0,
+        usage: 0,
+      });
       assert.equal(await rows("task"), 4);
-      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 3, values: 0 });
+      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 3, values: 0, answers: 0, usage: 0 });
       assert.deepEqual(await Promise.all(["task", "entry", "session", "approval"].map(rows)), [1, 2, 1, 0]);
       assert.equal(await store.approval(tenant, approvals[0]!), undefined);
       assert.ok(await exists(young));
@@ -118,7 +127,7 @@ for (const { name, open } of await testDatabases()) {
       await age(31);
       const last = await ended("completed", { sessionId });
       const version = (await store.session(tenant, sessionId))?.version;
-      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 0, values: 0 });
+      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 0, values: 0, answers: 0, usage: 0 });
       assert.deepEqual([await exists(old), await exists(failed), await exists(last)], [false, false, true]);
       const shown = await store.exchanges({ tenant, sessionId, before: null, limit: 1_000 });
       assert.equal(shown.length, mostExchanges);
@@ -144,8 +153,8 @@ for (const { name, open } of await testDatabases()) {
       const done = await ended();
       const letter = await ended("failed");
       await age(36_000);
-      assert.deepEqual(await run({ retention: { days: null, deadLetterDays: null } }), nothing);
-      assert.equal((await run({ retention: { days: null, deadLetterDays: 90 } })).tasks, 1);
+      assert.deepEqual(await run({ retention: { ...month, days: null, deadLetterDays: null } }), nothing);
+      assert.equal((await run({ retention: { ...month, days: null, deadLetterDays: 90 } })).tasks, 1);
       assert.deepEqual([await exists(done), await exists(letter)], [true, false]);
     });
 
@@ -155,7 +164,7 @@ for (const { name, open } of await testDatabases()) {
       const letter = await ended("failed", { sessionId });
       await age(100);
       // Retention of dead letters alone leaves the conversation; the one of tasks has it whole.
-      assert.equal((await run({ retention: { days: 30, deadLetterDays: null } })).tasks, 0);
+      assert.equal((await run({ retention: { ...month, days: 30, deadLetterDays: null } })).tasks, 0);
       await store.discard({ tenant, id: letter.id });
       const before = await store.session(tenant, sessionId);
       assert.equal((await store.pruneTasks(firstPage)).tasks, 1);
@@ -170,6 +179,53 @@ for (const { name, open } of await testDatabases()) {
       assert.equal((await run()).tasks, 15);
     });
 
+    test("the ledger outlives the task, and goes after a retention of its own", async () => {
+      const task = await desk.held();
+      const paid = { ...turn({ text: "Done.", input: 10, output: 5 }), seq: 1, at: Date.now() } as Entry;
+      await desk.finish(task, "completed", [paid]);
+      const others = {
+        agent: null,
+        sessionId: null,
+        userId: null,
+        keyId: null,
+        model: "a/b",
+        code: null,
+        costMicros: 1,
+      };
+      const usage = { input: 1, cached: 0, output: 1, reasoning: 0, estimated: false };
+      const old = Array.from({ length: 150 }, (_, n) => ({ ...others, usage, tenant: `tenant-${n % 3}`, at: n }));
+      await store.recordUsage([...old, { ...others, usage, tenant: "tenant-1", at: Date.now() }]);
+      await age(31);
+      const past = "update usage set at = at - interval '399 days' where task_id is not null";
+      await database.script(past);
+      assert.deepEqual(await run({ dryRun: true }), {
+        tasks: 1,
+        entries: 1,
+        sessions: 1,
+        values: 0,
+        answers: 0,
+        usage: 150,
+      });
+      assert.deepEqual(await run({ retention: { ...month, usageDays: null } }), {
+        tasks: 1,
+        entries: 1,
+        sessions: 1,
+        values: 0,
+        answers: 0,
+        usage: 0,
+      });
+      assert.equal(await rows("usage"), 152);
+      assert.equal((await run()).usage, 150);
+      assert.deepEqual(
+        (await database.query<{ tenant: string }>(sql("select tenant from usage order by tenant"))).map(
+          (row) => row.tenant,
+        ),
+        [tenant, "tenant-1"],
+      );
+      await database.script(past);
+      assert.equal((await run()).usage, 1);
+    });
+
     test("a value that no task needs goes when nobody has written it for a day", async () => {
       const task = await ended();
       const { hash, ...needed } = valueOf('"kept"');
@@ -181,7 +237,7 @@ for (const { name, open } of await testDatabases()) {
       assert.equal((await run()).values, 1);
       assert.equal(await store.largeValue(tenant, hash), '"kept"');
       await age(31);
-      assert.deepEqual(await run(), { tasks: 1, entries: 2, sessions: 1, values: 1 });
+      assert.deepEqual(await run(), { tasks: 1, entries: 2, sessions: 1, values: 1, answers: 0, usage: 0 });
       assert.deepEqual([await rows("large_value"), await rows("large_reference")], [0, 0]);
     });
 

@@ -1,6 +1,7 @@
 /**
  * Deletes what is past its retention: ended tasks with their journals and approvals, conversations nobody uses, values no
- * task needs. What exactly goes and what stays is said in store/queries/retention.ts.
+ * task needs, answers of models that are too old to be given again, old rows of the ledger. What exactly goes and what
+ * stays is said in store/queries/retention.ts.
  *
  * Any process does it, one at a time and once an hour. It works in pages that take a fraction of a second, rests three
  * times as long as it worked, makes the pages smaller when they take long, and waits while tasks wait to be claimed.
@@ -22,6 +23,8 @@ export interface Retention {
   readonly days: number | null;
   /** Failed tasks about which nobody has decided. */
   readonly deadLetterDays: number | null;
+  /** The ledger of model calls, which outlives the tasks. */
+  readonly usageDays: number | null;
 }
 
 export interface Pruned {
@@ -29,6 +32,9 @@ export interface Pruned {
   entries: number;
   sessions: number;
   values: number;
+  answers: number;
+  /** Rows of the ledger. */
+  usage: number;
 }
 
 export interface PruneDeps {
@@ -70,7 +76,6 @@ export function keepRetention(
   deps: PruneDeps & { log: Logger; random: Random; retention: Retention },
 ): () => Promise<void> {
   const { store, clock, log, random, retention } = deps;
-  if (retention.days === null && retention.deadLetterDays === null) return () => Promise.resolve();
   const stopping = new AbortController();
   const { signal } = stopping;
   const background = createBackground((_name, error) => log.error({ error: messageOf(error) }, "retention broke"));
@@ -106,9 +111,15 @@ export function keepRetention(
  * @throws UnavailableError `prune_in_progress`; StoreError; the signal's reason
  */
 export async function prune(deps: PruneDeps, options: PruneOptions): Promise<Pruned> {
-  const pruned: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0 };
-  await pruneTasks(deps, { ...options, pruned });
-  await pruneValues(deps, { ...options, pruned });
+  const pruned: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0, answers: 0, usage: 0 };
+  const { days, deadLetterDays } = options.retention;
+  if (days !== null || deadLetterDays !== null) {
+    await pruneTasks(deps, { ...options, pruned });
+    await pruneValues(deps, { ...options, pruned });
+  }
+  // These have retentions of their own, however long the rest is kept.
+  await pruneAnswers(deps, { ...options, pruned });
+  await pruneUsage(deps, { ...options, pruned });
   return pruned;
 }
 
@@ -116,11 +127,12 @@ interface Pass extends PruneOptions {
   readonly pruned: Pruned;
 }
 
-async function pruneTasks({ store, metrics, ...deps }: PruneDeps, pass: Pass): Promise<void> {
+async function pruneTasks(deps: PruneDeps, pass: Pass): Promise<void> {
+  const { store, metrics } = deps;
   const { retention, dryRun, pruned } = pass;
   const ages: RetentionAges = { endedMs: toMs(retention.days), deadLettersMs: toMs(retention.deadLetterDays) };
   let after = "00000000-0000-0000-0000-000000000000";
-  await inPages({ store, metrics, ...deps }, pass, async (limit) => {
+  await inPages(deps, pass, async (limit) => {
     const done = await store.pruneTasks({ ...ages, after, limit, dryRun, historyTasks: mostExchanges });
     after = done.lastId ?? after;
     pruned.tasks += done.tasks;
@@ -131,15 +143,40 @@ async function pruneTasks({ store, metrics, ...deps }: PruneDeps, pass: Pass): P
   });
 }
 
-async function pruneValues({ store, metrics, ...deps }: PruneDeps, pass: Pass): Promise<void> {
+async function pruneValues(deps: PruneDeps, pass: Pass): Promise<void> {
+  const { store, metrics } = deps;
   const { dryRun, pruned } = pass;
   let after = { tenant: "", hash: "" };
-  await inPages({ store, metrics, ...deps }, pass, async (limit) => {
+  await inPages(deps, pass, async (limit) => {
     const done = await store.pruneValues({ after, limit, unusedMs, dryRun });
     after = done.last ?? after;
     pruned.values += done.values;
     if (!dryRun) metrics.pruned({ large_value: done.values });
     return { alone: done.alone, more: done.scanned === limit };
+  });
+}
+
+async function pruneAnswers(deps: PruneDeps, pass: Pass): Promise<void> {
+  const { store, metrics } = deps;
+  const { dryRun, pruned } = pass;
+  await inPages(deps, pass, async (limit) => {
+    const answers = await store.pruneAnswers({ limit, dryRun });
+    pruned.answers += answers;
+    if (!dryRun) metrics.pruned({ answer: answers });
+    return { alone: true, more: !dryRun && answers === limit };
+  });
+}
+
+async function pruneUsage(deps: PruneDeps, pass: Pass): Promise<void> {
+  const { store, metrics } = deps;
+  const { retention, dryRun, pruned } = pass;
+  const keptMs = toMs(retention.usageDays);
+  if (keptMs === null) return;
+  await inPages(deps, pass, async (limit) => {
+    const done = await store.pruneUsage({ keptMs, limit, dryRun });
+    pruned.usage += done.usage;
+    if (!dryRun) metrics.pruned({ usage: done.usage });
+    return { alone: done.alone, more: done.usage === limit && !dryRun };
   });
 }
 

@@ -8,11 +8,12 @@ import { ConflictError, InvalidInputError } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
 import type { Submit } from "../store/queries/submit.ts";
 import type { Store } from "../store/store.ts";
-import type { TaskStatus } from "../store/task-row.ts";
-import type { Delivered } from "../store/worker-writes.ts";
+import type { NewTask, TaskStatus } from "../store/task-row.ts";
+import type { Delivered, Repeat } from "../store/worker-writes.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
 import type { Backlog } from "./backlog.ts";
+import type { QueueRules } from "./queue-rules.ts";
 import { toNewTask, whileBusyOf, type SubmitRequest, type WhileBusy } from "./task-request.ts";
 import { findTask } from "./watch.ts";
 import type { Worker } from "./worker.ts";
@@ -26,10 +27,9 @@ export interface SubmissionDeps {
   /** The agents that may be asked for. */
   readonly agents: ReadonlyMap<string, AgentDefinition>;
   readonly backlog: Backlog;
-  /** Tasks of one session that have not ended: at most so many. */
-  readonly maxPerSession: number;
+  readonly rules: Pick<QueueRules, "maxPerSession">;
   /** The worker in this process, if there is one: what it can run at once does not wait to be claimed. */
-  readonly worker: Pick<Worker, "reserve" | "runs"> | undefined;
+  readonly worker: Pick<Worker, "reserve" | "tenantOf"> | undefined;
 }
 
 /**
@@ -45,11 +45,19 @@ export async function submitTask(deps: SubmissionDeps, tenant: string, request: 
   const identity = { id, tenant, sessionId: request.sessionId ?? id, requestHash };
   const task = { ...toNewTask(request, agent, identity), resultTo: request.resultTo };
   const whileBusy = whileBusyOf(request);
-  const doesNotWait = await backlog.admit(task);
+  const admitted = await backlog.admit(task).catch(async (refusal: unknown) => {
+    // What was accepted before is no new task, however full the queue is now.
+    const earlier = await store.taskOfKey(task);
+    if (earlier === undefined) throw refusal;
+    return earlier;
+  });
+  if (typeof admitted !== "function") return acceptedBefore(deps, { task, request }, admitted);
+  const doesNotWait = admitted;
   const reservation = deps.worker?.reserve(task);
-  const submit = { task, worker: reservation?.workerId ?? null, mostOpen: deps.maxPerSession };
+  const submit = { task, worker: reservation?.workerId ?? null, mostOpen: deps.rules.maxPerSession };
   const submitted = await deliver(store, submit, whileBusy).catch((error: unknown) => {
     reservation?.cancel();
+    doesNotWait();
     throw error;
   });
   const claimed = submitted.created && submitted.leftFor === undefined && submitted.claimed;
@@ -58,15 +66,7 @@ export async function submitTask(deps: SubmissionDeps, tenant: string, request: 
   else reservation?.cancel();
   if (!submitted.created) {
     if (submitted.sessionIsFull) throw backlog.sessionIsFull(task);
-    if (submitted.requestHash === requestHash) {
-      // It may have come in by another door the first time.
-      if (request.resultTo !== undefined)
-        await store.wantResult({ tenant, id: submitted.id, carrier: request.resultTo });
-      const row = await findTask(deps, { tenant, taskId: submitted.id });
-      return { task: await resultOf(row, deps), messageId: submitted.messageId, created: false };
-    }
-    const message = `The idempotency key was used by task ${submitted.id} with another request. Use a new key.`;
-    throw new ConflictError("idempotency_key_reused", message);
+    return acceptedBefore(deps, { task, request }, submitted);
   }
   if (submitted.leftFor !== undefined) {
     const { taskId, status } = submitted.leftFor;
@@ -78,6 +78,23 @@ export async function submitTask(deps: SubmissionDeps, tenant: string, request: 
   return { task: acceptedResult({ ...task, status: "pending" }), messageId: null, created: true };
 }
 
+/** @throws ConflictError `idempotency_key_reused` */
+async function acceptedBefore(
+  deps: SubmissionDeps,
+  { task: { tenant, requestHash }, request }: { task: NewTask; request: SubmitRequest },
+  earlier: Repeat,
+): Promise<Accepted> {
+  const { id, messageId } = earlier;
+  if (earlier.requestHash !== requestHash) {
+    const message = `The idempotency key was used by task ${id} with another request. Use a new key.`;
+    throw new ConflictError("idempotency_key_reused", message);
+  }
+  // It may have come in by another door the first time.
+  if (request.resultTo !== undefined) await deps.store.wantResult({ tenant, id, carrier: request.resultTo });
+  const row = await findTask(deps, { tenant, taskId: id });
+  return { task: await resultOf(row, deps), messageId, created: false };
+}
+
 export interface Accepted {
   /** The new task; or the one at work, which a message was left for. */
   readonly task: AgentResult;
@@ -87,7 +104,7 @@ export interface Accepted {
   readonly created: boolean;
 }
 
-const firstLease = { epoch: 1, takeovers: 0, isNew: true, cancelRequestedBy: null, unheard: 0 };
+const firstLease = { epoch: 1, takeovers: 0, callMayBeLost: false, isNew: true, cancelRequestedBy: null, unheard: 0 };
 
 async function deliver(store: Store, submit: Submit, whileBusy: WhileBusy): Promise<Delivered> {
   if (whileBusy === "queue") return store.submit(submit);

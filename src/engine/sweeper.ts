@@ -28,10 +28,9 @@ export async function sweep(deps: SweeperDeps, signal: AbortSignal): Promise<voi
     let pauseMs = pollMs;
     let mayRun = true;
     try {
-      const swept = await store.wakeDue();
-      const { nextInMs } = swept;
-      mayRun = swept.mayRun;
-      if (nextInMs !== null) pauseMs = Math.min(pollMs, Math.max(1, nextInMs));
+      const due = await store.wakeDue();
+      mayRun = due.mayRun;
+      if (due.nextInMs !== null) pauseMs = Math.min(pollMs, Math.max(1, due.nextInMs));
       backoff.reset();
     } catch (error) {
       pauseMs = backoff.nextMs();

@@ -30,6 +30,8 @@ export interface TaskJournalDeps {
   readonly program: OpenedProgram;
   /** The journal so far. */
   readonly entries: readonly Entry[];
+  /** What a model call had said whose worker was lost; undefined: none was. */
+  readonly lostText: string | undefined;
   /** A write that meets a dead database is tried again for this long: the lease. */
   readonly retryMs: number;
   readonly onCancel: (by: string) => void;
@@ -50,6 +52,8 @@ export class TaskJournal {
     this.#deps = deps;
     this.#lastSeq = deps.entries.at(-1)?.seq ?? 0;
     for (const entry of deps.entries) deps.program.fold(entry);
+    // With the next write, which comes before any effect: whatever this worker does, it is written once.
+    if (deps.lostText !== undefined) this.add(deps.program.lost({ text: deps.lostText, now: deps.clock.now() }));
   }
 
   /** Numbers and folds entries; the next write takes them along. */

@@ -1,8 +1,9 @@
 /** What a task may be asked for, whichever door it comes in by, and its translation into a row. */
+import type { Message } from "../agent/conversation.ts";
 import type { AgentDefinition, Limits } from "../agent/definition.ts";
 import type { Json, JsonObject } from "../agent/json.ts";
 import { InvalidInputError } from "../platform/errors.ts";
-import type { NewTask } from "../store/task-row.ts";
+import type { Deferral, NewTask } from "../store/task-row.ts";
 
 /**
  * `queue`: it is a task of its own, after those before it. `inject`: it is a message to the task at work, which its next
@@ -19,6 +20,8 @@ export interface TaskRequest {
   readonly userId?: string | undefined;
   /** Given to the agent with the prompt. */
   readonly context?: Json | undefined;
+  /** What was said before, where a new conversation is to begin with it. */
+  readonly history?: readonly Message[] | undefined;
   /** Kept with the task for whoever submitted it; the agent does not see it. */
   readonly metadata?: JsonObject | undefined;
   /** Candidates instead of the agent's route. */
@@ -29,6 +32,11 @@ export interface TaskRequest {
   readonly deadlineMs?: number | undefined;
   /** Higher goes first; -100 to 100, default 0. */
   readonly priority?: number | undefined;
+  /**
+   * Its model turns may take their time, at half the price: they go through the provider's batch API. `withinMs` (default a
+   * day) after its submission it calls the model directly, or fails.
+   */
+  readonly deferred?: boolean | { readonly withinMs?: number; readonly otherwise?: "call" | "fail" } | undefined;
   /** What becomes of it if a task of the session is at work; default "queue". */
   readonly whileBusy?: WhileBusy | undefined;
   /** A repeat with the same key answers the same task. */
@@ -54,6 +62,7 @@ export const requestBounds = {
   costBudgetUsd: { least: 0.000_001, most: 1_000_000 },
   deadlineMs: { least: 1, most: 30 * 86_400_000 },
   priority: { least: -100, most: 100 },
+  deferredWithinMs: { least: 1, most: 30 * 86_400_000 },
 } as const;
 
 export interface Identity {
@@ -75,7 +84,8 @@ export function toNewTask(request: TaskRequest, agent: AgentDefinition, identity
       context: request.context ?? null,
       limits: limitsOf(request),
       model: request.model ?? [],
-      history: [],
+      history: request.history ?? [],
+      ...deferralOf(request),
     },
     userId: request.userId ?? null,
     metadata: request.metadata ?? {},
@@ -93,6 +103,18 @@ export function whileBusyOf({ whileBusy = "queue", sessionId, prompt, context }:
   if (chars <= most) return whileBusy;
   const rule = `may have ${most} characters with its context if it is to be given to a task at work, but has ${chars}`;
   throw new InvalidInputError("invalid_request", `prompt ${rule}.`, "/prompt");
+}
+
+/** The providers promise a result within a day. */
+const defaultWithinMs = 86_400_000;
+
+function deferralOf({ deferred }: TaskRequest): { deferred?: Deferral } {
+  if (deferred === undefined || deferred === false) return {};
+  const { withinMs = defaultWithinMs, otherwise = "call" } = deferred === true ? {} : deferred;
+  const { least, most } = requestBounds.deferredWithinMs;
+  if (withinMs >= least && withinMs <= most) return { deferred: { withinMs, otherwise } };
+  const rule = `must be ${least} to ${most}`;
+  throw new InvalidInputError("invalid_request", `deferred is within ${withinMs} ms, but ${rule}.`, "/deferred");
 }
 
 function limitsOf({ maxSteps, tokenBudget, costBudgetUsd, deadlineMs }: TaskRequest): Partial<Limits> {

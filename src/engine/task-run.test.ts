@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { migratedSnapshot } from "../../test/support/databases.ts";
 import { turnsOfTheLoop } from "../../test/support/event-loop.ts";
-import { borrowed, kindsOf, startHoldfast, toolOf } from "../../test/support/running-holdfast.ts";
+import { borrowed, kindsOf, startHoldfast, toolOf, until } from "../../test/support/running-holdfast.ts";
+import { sql } from "../../test/support/stored-tasks.ts";
 import type { Database } from "../store/database.ts";
 import { runTask, TaskCancelled, type TaskRunDeps } from "./task-run.ts";
 import { LeaseLostError } from "./task-journal.ts";
@@ -63,6 +64,24 @@ test("a turn and what it read at once travel in one append", async () => {
   await holdfast.stop();
 });
 
+test("a tool that reads while its turn proves to be another worker's is told to leave", async () => {
+  const reading = Promise.withResolvers<void>();
+  const { database } = watched(async () => {
+    await reading.promise;
+    await embedded.query(sql("update task set epoch = epoch + 1 where status = 'running'"));
+  });
+  let left = false;
+  const tool = toolOf("act", "read", (_input, { signal }) => {
+    signal.addEventListener("abort", () => (left = true));
+    reading.resolve();
+    return new Promise<never>(() => {});
+  });
+  const holdfast = await startHoldfast(database, { script, tools: [tool] });
+  await holdfast.submit({ prompt: "Work" });
+  await until(() => left);
+  await holdfast.stop();
+});
+
 test("a run that is abandoned leaves a task that somebody wants cancelled to whoever ends it", async () => {
   const cancelled = new AbortController();
   const abandoned = new AbortController();
@@ -89,7 +108,7 @@ test("a run that is abandoned leaves a task that somebody wants cancelled to who
 
 test("a message of which word comes while others are read is heard before the next model turn", async () => {
   const never = new AbortController().signal;
-  const inbox = new Inbox({ hasNews: true, heard: [] });
+  const inbox = new Inbox({ hasNews: true });
   const heard: string[] = [];
   const reads = [["first"], ["second"]];
   const run = {

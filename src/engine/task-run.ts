@@ -3,6 +3,7 @@
  * decided upon is durable before anything follows from it, and nothing is held in memory that the journal does not have.
  */
 import type { EntryBody } from "../agent/journal.ts";
+import { isOutage } from "../agent/state.ts";
 import type { Clock } from "../platform/clock.ts";
 import { HoldfastError, messageOf, type Retry } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
@@ -30,12 +31,23 @@ export interface TaskRunDeps {
 
 /** How a task that failed as a whole is tried again: exponential backoff with full jitter. */
 export interface RetryPolicy {
+  /** After so many failures in a row it is a dead letter; those for want of a model do not count. */
   readonly attempts: number;
   readonly baseMs: number;
   readonly mostMs: number;
+  /** How long it waits for a model, where its own deadline does not come first. */
+  readonly outageMs: number;
 }
 
-export const defaultRetries: RetryPolicy = { attempts: 20, baseMs: 1_000, mostMs: 300_000 };
+/** A weekend: an outage of the providers delays work and does not fail it, and yet no task waits for ever. */
+const longestOutageMs = 72 * 3_600_000;
+
+export const defaultRetries: RetryPolicy = {
+  attempts: 20,
+  baseMs: 1_000,
+  mostMs: 300_000,
+  outageMs: longestOutageMs,
+};
 
 /** Why `cancelled` aborts when somebody asked for it. */
 export class TaskCancelled extends HoldfastError {
@@ -134,15 +146,18 @@ async function performEffect(run: TaskRunDeps, step: Step & { type: "effect" }):
 function failureEntry(run: TaskRunDeps, error: unknown): EntryBody {
   const { retries, program, clock, random } = run;
   const retry: Retry = error instanceof HoldfastError ? error.retry : "now";
-  const failures = program.failures() + 1;
-  const exhausted = failures >= retries.attempts;
-  const backoffMs = random() * Math.min(retries.mostMs, retries.baseMs * 2 ** (failures - 1));
+  const code = error instanceof HoldfastError ? error.code : "internal_error";
+  const now = clock.now();
+  const { own, outages, outageSince } = program.failures();
+  const exhausted = isOutage(code) ? now - (outageSince ?? now) >= retries.outageMs : own + 1 >= retries.attempts;
+  const backoffMs = random() * Math.min(retries.mostMs, retries.baseMs * 2 ** (own + outages));
+  // The pause comes on top of what was asked for: many tasks were told the same time, and must not come back together.
   const leastMs = typeof retry === "object" ? retry.afterMs : 0;
   return {
     kind: "failure",
-    code: error instanceof HoldfastError ? error.code : "internal_error",
+    code,
     message: messageOf(error),
     attempts: error instanceof ModelCallError ? error.attempts : [],
-    retryAt: retry === "never" || exhausted ? null : clock.now() + Math.max(leastMs, backoffMs),
+    retryAt: retry === "never" || exhausted ? null : now + leastMs + backoffMs,
   };
 }

@@ -106,6 +106,21 @@ for (const { name, open } of await testDatabases()) {
       });
     });
 
+    test("tells nobody of a task of another tenant, not even where it runs", async () => {
+      const gate = Promise.withResolvers<void>();
+      await withHoldfast({ script: [{ text: "Secret.", gate: gate.promise }] }, async (holdfast) => {
+        const task = await holdfast.submit({ prompt: "Ask" });
+        await until(() => holdfast.gateway.requests.length === 1);
+        const address = { tenant: "globex", taskId: task.id };
+        const wait = { ...address, waitMs: 60_000, signal: new AbortController().signal };
+        const waiting = assert.rejects(holdfast.engine.awaitResult(wait), { code: "task_not_found" });
+        gate.resolve();
+        await waiting;
+        const watching = holdfast.engine.watch({ ...address, afterSeq: 0, signal: wait.signal });
+        await assert.rejects(all(watching), { code: "task_not_found" });
+      });
+    });
+
     test("tells the pieces of an answer as they come, before the entry that holds the whole", async () => {
       const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
       const gateway: ModelGateway = {

@@ -27,8 +27,8 @@ export interface WatchDeps {
   readonly store: Store;
   readonly feeds: Feeds;
   readonly clock: Clock;
-  /** Whether a task runs in this process, so that news of it is sure to come. */
-  readonly runsHere: (taskId: string) => boolean;
+  /** Whether a task of this tenant runs in this process, so that news of it is sure to come. */
+  readonly runsHere: (address: TaskAddress) => boolean;
 }
 
 export interface TaskAddress {
@@ -133,7 +133,7 @@ async function awaitEnd(deps: WatchDeps, { waitMs, signal, ...address }: Wait): 
   const giveUpAt = clock.monotonic() + waitMs;
   const endBefore = feeds.get(address.taskId)?.ended;
   // Of a task that runs in this process nothing needs to be read.
-  const row = deps.runsHere(address.taskId) ? undefined : await findTask(deps, address);
+  const row = deps.runsHere(address) ? undefined : await findTask(deps, address);
   if (row !== undefined && hasEnded(row)) return resultOf(row, deps);
   const changed = createSignal();
   const { feed, close } = feeds.open(address, { interest: "end", onNews: () => changed.set() });

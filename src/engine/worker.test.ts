@@ -59,6 +59,26 @@ for (const { name, open } of await testDatabases()) {
       await holdfast.store.reap();
     };
 
+    test("a task that cannot be read whole does not stand in the way of those it is claimed with", async () => {
+      const lost = "p".repeat(40_000);
+      const script: Start["script"] = () => ({ text: "Done." });
+      const named = agent("reader");
+      const door = await startHoldfast(shared, { script, agent: named, options: { roles: ["api"] } });
+      const [unreadable, whole] = await Promise.all([
+        door.submit({ prompt: lost, tokenBudget: 30_000 }),
+        door.submit({ prompt: "Hello" }),
+      ]);
+      await database.query(sql("delete from large_value where content like $1", `"${lost.slice(0, 100)}%`));
+      const holdfast = await startHoldfast(shared, { script, agent: named });
+      assert.equal((await whole.result()).status, "completed");
+      const [row] = await database.query<{ status: string }>(
+        sql("select status from task where id = $1", unreadable.id),
+      );
+      assert.notEqual(row?.status, "completed");
+      await holdfast.stop();
+      await door.stop();
+    });
+
     test("that stops gives its task back at the next boundary, and another goes on from there", async () => {
       const gate = Promise.withResolvers<void>();
       const start: Start = { script: threeTurns, tools, agent: agent("stops") };
@@ -159,8 +179,8 @@ for (const { name, open } of await testDatabases()) {
       await takeLeaseFrom(holdfast, task.id);
       assert.equal((await task.result()).output, "Done.");
       assert.equal(holdfast.gateway.requests[1]?.signal.aborted, true);
-      assert.deepEqual(await kindsOf(holdfast, task.id), threeTurnKinds);
-      assert.deepEqual(await epochs(task.id), [1, 1, 2, 2, 2, 2, 2]);
+      assert.deepEqual(await kindsOf(holdfast, task.id), threeTurnKinds.toSpliced(2, 0, "failure"));
+      assert.deepEqual(await epochs(task.id), [1, 1, 2, 2, 2, 2, 2, 2]);
       assert.equal(holdfast.worker?.leased, true);
       await holdfast.stop();
     });
@@ -246,7 +266,7 @@ for (const { name, open } of await testDatabases()) {
       gate.resolve();
       away = false;
       assert.equal((await task.result()).output, "Done.");
-      assert.deepEqual(await kindsOf(holdfast, task.id), threeTurnKinds);
+      assert.deepEqual(await kindsOf(holdfast, task.id), threeTurnKinds.toSpliced(2, 0, "failure"));
       await holdfast.stop();
     });
 

@@ -2,49 +2,30 @@
  * A worker: N slots that claim tasks and run them, under one lease.
  *
  * States: working → stopping (claims nothing, gives each task back at its next boundary) → stopped. A lost lease abandons
- * every task at once and is followed by a new lease. Whatever happens to a run, its task either ended, waits, was given
- * back, or belongs to somebody else.
+ * every task at once and is followed by a new lease.
  */
-import type { Entry } from "../agent/journal.ts";
 import type { JsonObject } from "../agent/json.ts";
-import type { Hub } from "../events/hub.ts";
 import { createSignal } from "../platform/abort.ts";
 import { createBackground } from "../platform/background.ts";
-import type { Clock } from "../platform/clock.ts";
 import { messageOf } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
-import type { Random } from "../platform/random.ts";
 import type { ProcessLock } from "../store/database.ts";
 import { firstTurn } from "../store/queries/claim.ts";
-import type { Store } from "../store/store.ts";
 import type { ClaimedTask } from "../store/task-row.ts";
 import type { Wishes } from "../store/worker-writes.ts";
-import type { Logger } from "../telemetry/log.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
-import type { Conversations } from "./conversations.ts";
-import { Inbox } from "./inbox.ts";
+import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import { takeLease, type Lease } from "./lease.ts";
 import type { QueueRules } from "./queue-rules.ts";
-import type { OpenProgram } from "./program.ts";
 import { reap } from "./reaper.ts";
-import { logStoreTrouble } from "../telemetry/store-trouble.ts";
+import { Slot, type SlotDeps } from "./slot.ts";
 import { sweep } from "./sweeper.ts";
-import { LeaseLostError, TaskJournal } from "./task-journal.ts";
+import type { RetryPolicy } from "./task-run.ts";
 import { turnAfter } from "./turns.ts";
-import { runTask, TaskCancelled, type RetryPolicy, type RunOutcome } from "./task-run.ts";
 
-export interface WorkerDeps {
-  readonly store: Store;
-  readonly hub: Hub;
-  readonly clock: Clock;
-  readonly random: Random;
+export interface WorkerDeps extends Omit<SlotDeps, "retryMs" | "retries" | "stopping"> {
   readonly newId: NewId;
-  readonly log: Logger;
-  readonly metrics: Metrics;
   /** By which others see that this process died. */
   readonly lock: ProcessLock;
-  readonly openProgram: OpenProgram;
-  readonly conversations: Conversations;
   readonly settings: WorkerSettings;
   readonly queue: Pick<QueueRules, "shares" | "limitsRunning">;
 }
@@ -65,30 +46,8 @@ export interface WorkerSettings {
   readonly info: JsonObject;
 }
 
-/** A task that has lost so many workers without coming to rest is not given another. */
-const mostTakeovers = 25;
 /** More tasks are claimed by the next statement: bounds the time its locks are held. */
 const mostPerClaim = 200;
-/** A task whose run broke for no reason of its own is left alone for a while, so that it cannot break in a hot loop. */
-const brokenPauseMs = 5_000;
-
-const runLog = {
-  completed: "a task completed",
-  failed: "a task failed; it is a dead letter now",
-  cancelled: "a task was cancelled",
-  parked: "a task waits",
-  handed_back: "a task was handed back",
-  lost: "a task was left to another worker",
-  broken: "a task's run broke",
-};
-
-/** One task in a slot. */
-interface Run {
-  readonly task: ClaimedTask;
-  readonly cancelled: AbortController;
-  readonly abandoned: AbortController;
-  readonly inbox: Inbox;
-}
 
 /** A slot kept free for a task that is being submitted. */
 export interface Reservation {
@@ -101,7 +60,7 @@ export interface Reservation {
 
 export class Worker {
   readonly #deps: WorkerDeps;
-  readonly #runs = new Map<string, Run>();
+  readonly #slots = new Map<string, Slot>();
   /** Slots kept for tasks that are being submitted. */
   #reserved = 0;
   /** Slots kept for the claim that is under way. */
@@ -128,7 +87,7 @@ export class Worker {
     const { hub, settings } = this.#deps;
     const stopListening = hub.onHint((hint) => {
       if (hint.type === "work") this.#wake.set();
-      if (hint.type === "cancel") this.#cancel(hint.taskId, hint.by);
+      if (hint.type === "cancel") this.#slots.get(hint.taskId)?.cancel(hint.by);
       if (hint.type === "interrupt") this.#lookForInterrupts(hint.taskId);
     });
     this.#stopping.signal.addEventListener("abort", stopListening, { once: true });
@@ -141,11 +100,12 @@ export class Worker {
 
   /** The number of tasks that run in this process now. */
   get running(): number {
-    return this.#runs.size;
+    return this.#slots.size;
   }
 
-  runs(taskId: string): boolean {
-    return this.#runs.has(taskId);
+  /** Whose task it is, if it runs in this process. */
+  tenantOf(taskId: string): string | undefined {
+    return this.#slots.get(taskId)?.tenant;
   }
 
   /**
@@ -154,23 +114,17 @@ export class Worker {
    */
   reserve({ tenant, agent }: Pick<ClaimedTask, "tenant" | "agent">): Reservation | undefined {
     const { settings, queue } = this.#deps;
-    if (
-      this.#stopping.signal.aborted ||
-      this.#behind ||
-      this.#reconcileIsDue() ||
-      this.#lease === undefined ||
-      !this.leased
-    )
-      return undefined;
-    if (this.#free() <= 0 || !settings.agents.includes(agent) || queue.limitsRunning(tenant, agent)) return undefined;
-    this.#reserved += 1;
     const lease = this.#lease;
+    if (lease === undefined || lease.lost.aborted || this.#stopping.signal.aborted) return undefined;
+    if (this.#behind || this.#reconcileIsDue() || this.#free() <= 0) return undefined;
+    if (!settings.agents.includes(agent) || queue.limitsRunning(tenant, agent)) return undefined;
+    this.#reserved += 1;
     return {
       workerId: lease.workerId,
       launch: (task) => {
         this.#reserved -= 1;
-        this.#launch(task, []);
-        if (lease.lost.aborted) this.#abandon(task.id);
+        this.#launch(task);
+        if (lease.lost.aborted) this.#slots.get(task.id)?.abandon();
       },
       cancel: () => {
         this.#reserved -= 1;
@@ -189,7 +143,7 @@ export class Worker {
     const { clock, hub, lock, log, settings, store } = this.#deps;
     this.#stopping.abort();
     const cancelDrain = clock.timer(settings.drainMs, () => {
-      log.warn({ tasks: this.#runs.size }, "not all tasks reached a boundary in time; they are abandoned");
+      log.warn({ tasks: this.#slots.size }, "not all tasks reached a boundary in time; they are abandoned");
       this.#abandonAll();
     });
     await this.#running.settled();
@@ -208,8 +162,8 @@ export class Worker {
   async #work(): Promise<void> {
     const { settings } = this.#deps;
     const onWishes = ({ cancelled, interrupts }: Wishes): void => {
-      for (const { id, by } of cancelled) this.#cancel(id, by);
-      for (const { taskId, messageId } of interrupts) this.#runs.get(taskId)?.inbox.interrupt(messageId);
+      for (const { id, by } of cancelled) this.#slots.get(id)?.cancel(by);
+      for (const { taskId, messageId } of interrupts) this.#slots.get(taskId)?.interrupt(messageId);
     };
     while (!this.#stopping.signal.aborted) {
       const { leaseMs, info } = settings;
@@ -240,7 +194,7 @@ export class Worker {
     if (this.#reserved > 0 || !this.#reconcileIsDue()) return;
     this.#behind = true;
     try {
-      const freed = await store.reconcile({ id: workerId, running: [...this.#runs.keys()] });
+      const freed = await store.reconcile({ id: workerId, running: [...this.#slots.keys()] });
       if (freed.length > 0) log.warn({ tasks: freed.length }, "gave back tasks that were claimed and did not run");
       this.#reconciledAt = clock.monotonic();
     } catch (error) {
@@ -266,9 +220,7 @@ export class Worker {
       const { agents } = settings;
       const tasks = await store.claim({ worker: workerId, agents, limit, turn: this.#turn, shares: queue.shares });
       this.#turn = turnAfter(this.#turn, tasks, limit);
-      const resumed = tasks.filter((task) => !task.isNew).map(({ id }) => id);
-      const journals = resumed.length === 0 ? undefined : await store.journals(resumed);
-      for (const task of tasks) this.#launch(task, journals?.get(task.id) ?? []);
+      for (const task of tasks) this.#launch(task);
       if (lost.aborted) this.#abandonAll();
       this.#behind = tasks.some(({ more }) => more);
       return this.#behind;
@@ -282,24 +234,21 @@ export class Worker {
   }
 
   #free(): number {
-    return this.#deps.settings.slots - this.#runs.size - this.#reserved - this.#claiming;
+    return this.#deps.settings.slots - this.#slots.size - this.#reserved - this.#claiming;
   }
 
-  #launch(task: ClaimedTask, entries: readonly Entry[]): void {
-    const { hub, clock, metrics, log, queue } = this.#deps;
-    const heard = entries.flatMap((entry) => (entry.kind === "message" ? entry.messageId : []));
-    const inbox = new Inbox({ hasNews: task.unheard > 0, heard });
-    const run: Run = { task, cancelled: new AbortController(), abandoned: new AbortController(), inbox };
-    this.#runs.set(task.id, run);
-    if (task.cancelRequestedBy !== null) this.#cancel(task.id, task.cancelRequestedBy);
+  #launch(task: ClaimedTask): void {
+    const { hub, clock, metrics, queue, settings } = this.#deps;
+    const { leaseMs: retryMs, retries } = settings;
+    const slot = new Slot({ ...this.#deps, retryMs, retries, stopping: this.#stopping.signal }, task);
+    this.#slots.set(task.id, slot);
     const waitedMs = task.isNew ? clock.now() - task.createdAt : undefined;
     metrics.taskStarted({ agent: task.agent, waitedMs });
     this.#running.start(`task ${task.id}`, async () => {
-      const outcome = await this.#run(run, entries);
-      // After a lost lease the same task may be here again, as another run.
-      if (this.#runs.get(task.id) === run) this.#runs.delete(task.id);
+      const outcome = await slot.run();
+      // After a lost lease the same task may be here again, in another slot.
+      if (this.#slots.get(task.id) === slot) this.#slots.delete(task.id);
       metrics.taskRun(task.agent, outcome);
-      log.info({ task: task.id, agent: task.agent }, runLog[outcome]);
       hub.hint({ type: "changed", taskId: task.id });
       // Where how many may run is bounded, another one may now, in whichever process.
       if (queue.limitsRunning(task.tenant, task.agent)) hub.hint({ type: "work" });
@@ -307,91 +256,14 @@ export class Worker {
     });
   }
 
-  async #run(run: Run, entries: readonly Entry[]): Promise<RunOutcome | "lost" | "broken"> {
-    const { log } = this.#deps;
-    const { id: taskId, epoch } = run.task;
-    try {
-      const outcome = await this.#runToBoundary(run, entries);
-      if (outcome === "handed_back") await this.#release({ taskId, epoch, pauseMs: 0 });
-      return outcome;
-    } catch (error) {
-      if (error instanceof LeaseLostError) {
-        log.warn({ task: taskId }, error.message);
-        return "lost";
-      }
-      log.error({ task: taskId, error: messageOf(error) }, "a run broke; its task is given back");
-      await this.#release({ taskId, epoch, pauseMs: brokenPauseMs });
-      return "broken";
-    }
-  }
-
-  async #runToBoundary({ task, cancelled, abandoned, inbox }: Run, entries: readonly Entry[]): Promise<RunOutcome> {
-    const { settings, conversations } = this.#deps;
-    const program = await this.#deps.openProgram(task);
-    const journal = new TaskJournal({
-      ...this.#deps,
-      task,
-      program,
-      entries,
-      retryMs: settings.leaseMs,
-      onCancel: (by) => this.#cancel(task.id, by),
-      inbox,
-      abandoned: abandoned.signal,
-    });
-    if (task.takeovers >= mostTakeovers) {
-      const errorMessage = `The worker of this task was lost ${task.takeovers} times in a row; it may be the task that kills it.`;
-      await journal.finish({ status: "failed", error: "worker_lost_repeatedly", errorMessage }, { forward: true });
-      return "failed";
-    }
-    const outcome = await runTask({
-      ...this.#deps,
-      taskId: task.id,
-      journal,
-      program,
-      stopping: this.#stopping.signal,
-      abandoned: abandoned.signal,
-      cancelled: cancelled.signal,
-      inbox,
-      retries: settings.retries,
-    });
-    if (outcome === "completed") conversations.completed(task, program.said());
-    return outcome;
-  }
-
-  /** What cannot be given back now is given back by `#reconcile`. */
-  async #release(release: { taskId: string; epoch: number; pauseMs: number }): Promise<void> {
-    const { store, hub, log } = this.#deps;
-    try {
-      await store.release(release);
-      hub.hint({ type: "work" });
-    } catch (error) {
-      logStoreTrouble(log, error, `cannot give task ${release.taskId} back; trying again later`);
-    }
-  }
-
-  #cancel(taskId: string, by: string): void {
-    this.#runs.get(taskId)?.cancelled.abort(new TaskCancelled(by));
-  }
-
-  /** A hint may be of a message that was heard long ago: what counts is what the store says. */
   #lookForInterrupts(taskId: string): void {
-    const run = this.#runs.get(taskId);
-    if (run === undefined) return;
-    this.#background.start(`messages of task ${taskId}`, async () => {
-      const unheard = (await this.#deps.store.unheard({ taskId, epoch: run.task.epoch })) ?? [];
-      for (const { id, interrupts } of unheard) if (interrupts) run.inbox.interrupt(id);
-    });
+    const slot = this.#slots.get(taskId);
+    if (slot !== undefined) this.#background.start(`messages of task ${taskId}`, () => slot.lookForInterrupts());
   }
 
   #abandonAll(): void {
-    for (const taskId of this.#runs.keys()) this.#abandon(taskId);
+    for (const slot of this.#slots.values()) slot.abandon();
     this.#wake.set();
-  }
-
-  #abandon(taskId: string): void {
-    const run = this.#runs.get(taskId);
-    run?.abandoned.abort(new LeaseLostError(taskId));
-    run?.cancelled.abort(run.abandoned.signal.reason);
   }
 
   #broke(what: string, error: unknown): void {

@@ -3,15 +3,14 @@
  * under its own name, what becomes of those in the process that runs them. Whatever of it is lost is found in the store.
  */
 import type { Clock } from "../platform/clock.ts";
-import { createBackground } from "../platform/background.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { logStoreTrouble } from "../telemetry/store-trouble.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Carrier, Message } from "./carrier.ts";
 import type { Feeds, Interest } from "./feeds.ts";
 import type { Hub } from "./hub.ts";
 import { InterestTable } from "./interest.ts";
 import { NewsTeller } from "./news-teller.ts";
+import { createSender } from "./sender.ts";
 import type { TaskFeed } from "./task-feed.ts";
 import { packWatches, unpackTold, unpackWatches, watchName, type Told } from "./watch-messages.ts";
 
@@ -35,28 +34,12 @@ const looksPerRepeat = 10;
 /** @returns a function that stops it */
 export async function carryNews(deps: CourierDeps): Promise<() => Promise<void>> {
   const { feeds, carrier, clock, log, process, runsHere } = deps;
-  const background = createBackground((_name, error) => logStoreTrouble(log, error, "cannot send news"));
   const interest = new InterestTable(clock);
   const said = new SaidInterest(process);
-  let sending = false;
-  const wake = (): void => {
-    if (sending) return;
-    sending = true;
-    background.start("news", send);
-  };
+  const take = () => [...said.takeMessages(), ...teller.takeMessages()];
+  const sender = createSender({ carrier, log, what: "news", take });
+  const wake = (): void => sender.wake();
   const teller = new NewsTeller({ ...deps, interest, wake, onDropped: () => deps.metrics.deltaDropped() });
-  /** One message at a time is on its way; meanwhile the next gathers. */
-  const send = async (): Promise<void> => {
-    try {
-      for (;;) {
-        const messages = [...said.takeMessages(), ...teller.takeMessages()];
-        if (messages.length === 0) return;
-        await carrier.send(messages);
-      }
-    } finally {
-      sending = false;
-    }
-  };
 
   const say = (feed: TaskFeed): void => {
     if (!runsHere(feed.taskId) && said.watch(feed)) wake();
@@ -83,7 +66,7 @@ export async function carryNews(deps: CourierDeps): Promise<() => Promise<void>>
     cancelLook();
     await stopListening();
     teller.stop();
-    await background.settled();
+    await sender.settled();
   };
 }
 
@@ -159,10 +142,11 @@ class SaidInterest {
   /** @returns whether there is something to say */
   leave({ taskId, ended }: TaskFeed): boolean {
     if (!this.#said.delete(taskId)) return false;
+    this.#watch.delete(taskId);
     // Who told of the end knows that there is nothing more to tell.
-    const isKnown = this.#watch.delete(taskId) || ended !== undefined;
-    if (!isKnown) this.#leave.add(taskId);
-    return !isKnown;
+    if (ended !== undefined) return false;
+    this.#leave.add(taskId);
+    return true;
   }
 
   /** Says everything again, for those who have not heard it. */

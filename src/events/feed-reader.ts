@@ -48,9 +48,12 @@ export function readFeeds(deps: FeedReaderDeps): () => Promise<void> {
   const readAll = async (feed: TaskFeed): Promise<void> => {
     do {
       reading.set(feed, false);
-      await readOnce(store, feed);
-      // A reader that still lacks text asks for it again.
-      if (lackingText.delete(feed)) feed.wake();
+      try {
+        await readOnce(store, feed);
+      } finally {
+        // A reader that still lacks text asks for it again, also if this read failed.
+        if (lackingText.delete(feed)) feed.wake();
+      }
     } while (reading.get(feed) === true && feed.isWatched);
   };
 

@@ -1,6 +1,8 @@
 /**
  * Keeps the text of turns in flight in the store, a few times a second and all tasks in one statement, so that a reader
  * who comes late, perhaps to another process, sees how far the answer is.
+ *
+ * One statement at a time: two on their way could arrive in the wrong order, and leave an old text.
  */
 import type { Clock } from "../platform/clock.ts";
 import { createBackground } from "../platform/background.ts";
@@ -13,57 +15,64 @@ import type { Turn } from "./live-text.ts";
 
 const saveEveryMs = 300;
 
+/** What is known of the row of a task. */
+interface Row {
+  readonly turn: Turn;
+  /** How much text it holds; undefined: it may or may not have been written. */
+  readonly length: number | undefined;
+}
+
 /** @returns a function that stops it */
-export function savePartials(deps: { hub: Hub; store: Store; clock: Clock; log: Logger }): () => Promise<void> {
+export function savePartials(deps: {
+  hub: Hub;
+  store: Pick<Store, "savePartials">;
+  clock: Clock;
+  log: Logger;
+}): () => Promise<void> {
   const { hub, store, clock, log } = deps;
   const background = createBackground((_name, error) => logStoreTrouble(log, error, "cannot save partial text"));
+  /** Tasks of which text has come since the last look. */
   const changed = new Set<string>();
-  /** The attempts of which there are rows. */
-  const saved = new Map<string, Turn>();
-  /** What these rows hold: a turn that says nothing for a while is not written again and again. */
-  const written = new Map<string, PartialText>();
+  /** Each is looked after until its turn is over and it is removed. */
+  const rows = new Map<string, Row>();
+  let isSaving = false;
+  let isStopped = false;
   let cancelTimer: (() => void) | undefined;
 
   const save = async (): Promise<void> => {
-    cancelTimer = undefined;
-    const partials = [...changed].flatMap((taskId) => toPartial(taskId) ?? []).filter(isNew);
+    const taskIds = new Set([...changed, ...rows.keys()]);
     changed.clear();
-    for (const { taskId, turn, text } of partials) {
-      if (text === "") saved.delete(taskId);
-      else saved.set(taskId, turn);
-    }
-    // A row is looked after until its turn is over.
-    for (const taskId of saved.keys()) changed.add(taskId);
-    if (saved.size > 0) arm();
+    const partials = [...taskIds]
+      .flatMap((taskId) => toPartial(taskId) ?? [])
+      .filter((partial) => differs(partial, rows.get(partial.taskId)));
     if (partials.length === 0) return;
+    for (const { taskId, turn } of partials) rows.set(taskId, { turn, length: undefined });
     await store.savePartials(partials);
-    for (const partial of partials) {
-      if (partial.text === "") written.delete(partial.taskId);
-      else written.set(partial.taskId, partial);
+    for (const { taskId, turn, text } of partials) {
+      if (text === "") rows.delete(taskId);
+      else rows.set(taskId, { turn, length: text.length });
     }
-  };
-
-  const isNew = ({ taskId, turn, text }: PartialText): boolean => {
-    const last = written.get(taskId);
-    return (
-      last === undefined ||
-      last.text.length !== text.length ||
-      last.turn.epoch !== turn.epoch ||
-      last.turn.attempt !== turn.attempt ||
-      last.turn.afterSeq !== turn.afterSeq
-    );
   };
 
   /** Undefined: a turn that came and went between two saves, which never needs a row. */
   const toPartial = (taskId: string): PartialText | undefined => {
     const live = hub.live(taskId);
     const text = live?.textFrom(0) ?? "";
-    const turn = live?.turn ?? saved.get(taskId);
-    return turn === undefined || (text === "" && !saved.has(taskId)) ? undefined : { taskId, turn, text };
+    const turn = live?.turn ?? rows.get(taskId)?.turn;
+    return turn === undefined || (text === "" && !rows.has(taskId)) ? undefined : { taskId, turn, text };
   };
 
   const arm = (): void => {
-    cancelTimer ??= clock.timer(saveEveryMs, () => background.start("partials", save));
+    if (isSaving || isStopped) return;
+    cancelTimer ??= clock.timer(saveEveryMs, () => {
+      cancelTimer = undefined;
+      isSaving = true;
+      background.start("partials", () => save().finally(onSaved));
+    });
+  };
+  const onSaved = (): void => {
+    isSaving = false;
+    if (changed.size > 0 || rows.size > 0) arm();
   };
 
   const stopListening = hub.onNews((news) => {
@@ -72,8 +81,19 @@ export function savePartials(deps: { hub: Hub; store: Store; clock: Clock; log: 
     arm();
   });
   return async () => {
+    isStopped = true;
     stopListening();
     cancelTimer?.();
     await background.settled();
   };
+}
+
+function differs({ turn, text }: PartialText, row: Row | undefined): boolean {
+  return (
+    row === undefined ||
+    row.length !== text.length ||
+    row.turn.epoch !== turn.epoch ||
+    row.turn.attempt !== turn.attempt ||
+    row.turn.afterSeq !== turn.afterSeq
+  );
 }

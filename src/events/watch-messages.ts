@@ -5,6 +5,7 @@
 import { isObject } from "../agent/json.ts";
 import type { Interest } from "./feeds.ts";
 import type { Piece } from "./live-text.ts";
+import { packLists, parsePayload } from "./payloads.ts";
 
 /** The name under which every process hears who watches what. */
 export const watchName = "watch";
@@ -25,33 +26,18 @@ export type Told =
   /** It ended, or somebody did something with it: look into the store. */
   | { readonly type: "changed"; readonly taskId: string };
 
-/** A payload must be shorter than 8,000 bytes. */
-const mostPayloadBytes = 7_900;
-/** Six bytes for each character at worst, so one of these always fits. */
+/** Six bytes for each character at worst, so a piece always fits into a payload. */
 const mostPieceChars = 1_200;
+/** Some fifty bytes for each. */
 const tasksPerPayload = 140;
 
 /** As few payloads as they fit in, in order. */
 export function packTold(told: readonly Told[]): string[] {
-  const payloads: string[] = [];
-  let items: string[] = [];
-  let bytes = 2;
-  for (const item of told.flatMap(toItems)) {
-    const itemBytes = Buffer.byteLength(item) + 1;
-    if (bytes + itemBytes > mostPayloadBytes && items.length > 0) {
-      payloads.push(`[${items.join(",")}]`);
-      items = [];
-      bytes = 2;
-    }
-    items.push(item);
-    bytes += itemBytes;
-  }
-  if (items.length > 0) payloads.push(`[${items.join(",")}]`);
-  return payloads;
+  return packLists(told.flatMap(toItems));
 }
 
 export function unpackTold(payload: string): Told[] {
-  const items = parse(payload);
+  const items = parsePayload(payload);
   return Array.isArray(items) ? items.flatMap((item) => (Array.isArray(item) ? (toTold(item) ?? []) : [])) : [];
 }
 
@@ -114,7 +100,7 @@ export function packWatches(
 /** Undefined: it is one's own, or makes no sense. */
 export function unpackWatches(payload: string, ownProcess: string): WatchMessage | undefined {
   if (payload.startsWith(`{"process":"${ownProcess}"`)) return undefined;
-  const message = parse(payload);
+  const message = parsePayload(payload);
   if (!isObject(message)) return undefined;
   const { process, hello, watch, leave } = message;
   if (typeof process !== "string" || !/^[0-9a-f-]{1,40}$/.test(process)) return undefined;
@@ -129,13 +115,4 @@ export function unpackWatches(payload: string, ownProcess: string): WatchMessage
 
 function isInterest(value: unknown): value is Interest {
   return value === "events" || value === "end";
-}
-
-/** Whoever may connect may shout on the channel. */
-function parse(payload: string): unknown {
-  try {
-    return JSON.parse(payload);
-  } catch {
-    return undefined;
-  }
 }
