@@ -1,16 +1,23 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { testDatabases } from "../../../test/support/databases.ts";
+import { failingDatabase } from "../../../test/support/failing-database.ts";
 import { until } from "../../../test/support/running-holdfast.ts";
 import { newTask, noProgress, sql } from "../../../test/support/stored-tasks.ts";
 import type { Broker, ResultMessage } from "../../events/broker.ts";
 import { Hub } from "../../events/hub.ts";
 import { systemClock } from "../../platform/clock.ts";
 import { systemId } from "../../platform/ids.ts";
-import { createStore } from "../../store/store.ts";
+import { createStore, type Store } from "../../store/store.ts";
 import { silentLogger, type Logger } from "../../telemetry/log.ts";
 import { createMetrics } from "../../telemetry/metrics.ts";
 import { publishResults } from "./result-publisher.ts";
+
+function recordingLog(): { log: Logger; warnings: (string | undefined)[] } {
+  const warnings: (string | undefined)[] = [];
+  const warn = ({ error }: { error?: string }): void => void warnings.push(error);
+  return { log: { ...silentLogger, warn } as Logger, warnings };
+}
 
 for (const { name, open } of await testDatabases()) {
   describe(`Results on ${name}`, async () => {
@@ -40,7 +47,7 @@ for (const { name, open } of await testDatabases()) {
     const waiting = async (carrier: string): Promise<number> =>
       (await database.query(sql("select from outgoing_result where carrier = $1", carrier))).length;
 
-    function start(carrier: string, publish: Broker["publish"], log: Logger = silentLogger) {
+    function start(carrier: string, publish: Broker["publish"], parts: { log?: Logger; store?: Store } = {}) {
       const broker: Broker = {
         name: carrier,
         isReachable: true,
@@ -53,9 +60,10 @@ for (const { name, open } of await testDatabases()) {
         broker,
         hub: new Hub(),
         clock: systemClock,
-        log,
+        log: silentLogger,
         metrics,
         pollMs: 10,
+        ...parts,
       });
     }
 
@@ -72,15 +80,14 @@ for (const { name, open } of await testDatabases()) {
     test("that could not be published stay, are left alone for a while, and are published under the same ids", async () => {
       const [id] = await endTasks(1, "failing");
       const attempts: (string | undefined)[] = [];
-      const warnings: unknown[] = [];
-      const log = { ...silentLogger, warn: (...args: unknown[]) => void warnings.push(args.at(-1)) } as Logger;
+      const { log, warnings } = recordingLog();
       const publisher = start(
         "failing",
         async ([result]) => {
           attempts.push(result?.id);
           if (attempts.length < 3) throw new Error("Not now.");
         },
-        log,
+        { log },
       );
       for (const attempt of [1, 2]) {
         await until(() => attempts.length === attempt);
@@ -90,7 +97,18 @@ for (const { name, open } of await testDatabases()) {
       await until(async () => (await waiting("failing")) === 0);
       await publisher.stop();
       assert.deepEqual(attempts, [id, id, id]);
-      assert.deepEqual(warnings, ["cannot publish results; trying again"], "one warning for a row of failures");
+      assert.deepEqual(warnings, ["Not now."], "one warning for a row of failures");
+    });
+
+    test("that could not be published are warned of, also after an outage of the database", async () => {
+      await endTasks(1, "failing-later");
+      const { log, warnings } = recordingLog();
+      const away = failingDatabase(database, (call) => (call === 1 ? "before" : null));
+      const publish = (): Promise<never> => Promise.reject(new Error("Not now."));
+      const publisher = start("failing-later", publish, { log, store: createStore(away) });
+      await until(() => warnings.length > 0);
+      await publisher.stop();
+      assert.deepEqual(warnings, ["Not now."]);
     });
 
     test("of tasks that nobody wants to hear of through a carrier are not kept", async () => {

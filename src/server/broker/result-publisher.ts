@@ -10,6 +10,7 @@ import { createBackground } from "../../platform/background.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { OutgoingResult } from "../../store/queries/results.ts";
+import { isUnavailable } from "../../store/store-error.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -93,6 +94,8 @@ function createLook(deps: PublisherDeps): () => Promise<number> {
       failing = false;
       return taken.length;
     } catch (error) {
+      // That the database is away is told by the store.
+      if (isUnavailable(error)) return 0;
       if (!failing) log.warn({ error: messageOf(error) }, "cannot publish results; trying again");
       failing = true;
       return 0;

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import type { z } from "zod";
 import type { AgentDefinition } from "../../agent/definition.ts";
+import { modelsOf } from "../../agent/route.ts";
 import type { Agent, AgentDetail } from "../../client/wire.ts";
 import { NotFoundError } from "../../platform/errors.ts";
 import { createToolCatalogue, type ToolCatalogue } from "../../tools/catalogue.ts";
@@ -10,6 +11,7 @@ import { documented } from "./documented.ts";
 import { agentParams } from "./request-schemas.ts";
 import { agent, agentDetail, pageOf } from "./response-schemas.ts";
 import type { ServerDeps, Service } from "./server-deps.ts";
+import { dollars } from "./wire-values.ts";
 
 export function agentRoutes(app: FastifyInstance, { service }: ServerDeps): void {
   const { agents } = service.engine;
@@ -49,7 +51,7 @@ export function agentRoutes(app: FastifyInstance, { service }: ServerDeps): void
 
 /** The candidates that an agent's model calls try, in order. */
 export function routeOf({ model }: AgentDefinition, { settings }: Pick<Service, "settings">): readonly string[] {
-  if (model.length > 0) return model;
+  if (model.candidates.length > 0) return modelsOf(model);
   return settings.defaultRoute.length > 0 ? settings.defaultRoute : ["rules/default"];
 }
 
@@ -64,7 +66,7 @@ function toWireAgent(definition: AgentDefinition, service: Service): Agent {
     limits: {
       max_steps: limits.maxSteps,
       tokens: limits.tokens,
-      cost_usd: limits.costMicros === null ? null : limits.costMicros / 1e6,
+      cost_usd: dollars(limits.costMicros),
       deadline_ms: limits.deadlineMs,
       on_limit: limits.onLimit,
     },

@@ -17,6 +17,9 @@ interface EventRequest {
   Headers: z.infer<typeof eventHeaders>;
 }
 
+/** How long a reader waits before it connects again. */
+const retryMs = 1_000;
+
 const description = `Server-sent events. \`entry\` (a journal entry, with its \`seq\` as the id), \`delta\` (a piece of the answer in \
 the making), \`partial\` (all of it so far; it replaces what deltas brought), \`result\` (the end; the stream ends too).
 
@@ -64,7 +67,7 @@ export function eventRoutes(app: FastifyInstance, deps: ServerDeps): void {
       const events = engine.watch({ ...address, afterSeq: lastId ?? query.after ?? 0, signal });
       metrics.streamOpened();
       try {
-        await sendEvents(reply.raw, toSse(events), { ...stream, clock });
+        await sendEvents(reply.raw, toSse(events), { ...stream, clock, retryMs });
       } catch (error) {
         // The stream has ended without a result: the reader connects again.
         log.warn({ task: address.taskId, error: messageOf(error) }, "an event stream broke");

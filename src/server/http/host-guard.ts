@@ -26,28 +26,23 @@ interface Named {
   readonly origin?: string | undefined;
 }
 
-/** @param allowed names by which a proxy in front may be addressed */
-export function createHostGuard(allowed: readonly string[]) {
-  const names = new Set(allowed.map((name) => name.toLowerCase()));
-  const isAllowed = (url: string): boolean => {
-    const name = URL.parse(url)?.hostname;
-    return name !== undefined && (isLoopback(name) || names.has(name));
-  };
+/** @throws HoldfastError `host_not_allowed`, `origin_not_allowed` */
+export function guardHost({ host, origin }: Named): void {
+  if (host !== undefined && !isThisMachine(`http://${host}`)) {
+    throw new HoldfastError(
+      "host_not_allowed",
+      `The host ${JSON.stringify(host.slice(0, 200))} is not served here. Address the service as localhost.`,
+    );
+  }
+  if (origin !== undefined && !isThisMachine(origin)) {
+    throw new HoldfastError(
+      "origin_not_allowed",
+      `Pages of ${JSON.stringify(origin.slice(0, 200))} may not use this service.`,
+    );
+  }
+}
 
-  /** @throws HoldfastError `host_not_allowed`, `origin_not_allowed` */
-  return ({ host, origin }: Named): void => {
-    if (host !== undefined && !isAllowed(`http://${host}`)) {
-      const rule = "Address the service as localhost, or name the host among those that are allowed";
-      throw new HoldfastError(
-        "host_not_allowed",
-        `The host ${JSON.stringify(host.slice(0, 200))} is not served here. ${rule}.`,
-      );
-    }
-    if (origin !== undefined && !isAllowed(origin)) {
-      throw new HoldfastError(
-        "origin_not_allowed",
-        `Pages of ${JSON.stringify(origin.slice(0, 200))} may not use this service.`,
-      );
-    }
-  };
+function isThisMachine(url: string): boolean {
+  const name = URL.parse(url)?.hostname;
+  return name !== undefined && isLoopback(name);
 }

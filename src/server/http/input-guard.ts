@@ -3,7 +3,7 @@
  * cannot say again, nesting without end, and keys that would reach into prototypes.
  */
 import { InvalidInputError } from "../../platform/errors.ts";
-import { escapePointer } from "./validation.ts";
+import { escapePointer } from "../../platform/json-pointer.ts";
 
 const mostDepth = 64;
 

@@ -4,14 +4,17 @@ import { isId } from "../../platform/ids.ts";
 import { InvalidInputError } from "../../platform/errors.ts";
 import { mostSeq } from "./request-schemas.ts";
 
-export type ListName = "tasks" | "dead_letters" | "approvals" | "journal" | "messages";
+export type ListName = "tasks" | "dead_letters" | "approvals" | "journal" | "messages" | "usage" | "keys";
 
 const isKey: Record<ListName, (key: string) => boolean> = {
   tasks: isId,
   dead_letters: isId,
   approvals: isId,
+  keys: isId,
   journal: (key) => isCount(key) && Number(key) <= mostSeq,
   messages: (key) => isCount(key) && Number.isSafeInteger(Number(key)),
+  // The number of sums before it: they have no other order than what they come to.
+  usage: (key) => isCount(key) && Number.isSafeInteger(Number(key)),
 };
 
 function isCount(key: string): boolean {

@@ -12,7 +12,9 @@ test("a full queue answers 429 and when to come again, to a batch too, and takes
     holdfast: { roles: ["api"], parts: { random: () => 0 } },
   });
   try {
-    for (let count = 0; count < 2; count++) assert.equal((await service.call("POST", "/tasks", { body })).status, 202);
+    const submit = (key: string) => service.call("POST", "/tasks", { body, headers: { "idempotency-key": key } });
+    const first = await submit("first");
+    assert.deepEqual([first.status, (await submit("second")).status], [202, 202]);
     const rows = await service.countRows();
     for (const [path, each] of [
       ["/tasks", body],
@@ -23,11 +25,13 @@ test("a full queue answers 429 and when to come again, to a batch too, and takes
       assert.deepEqual([status, json.code, headers.get("retry-after")], [429, "queue_full", "1"], path);
     }
     assert.deepEqual(await service.countRows(), rows);
+    assert.equal((await submit("third")).status, 429);
+    assert.equal((await submit("first")).json.task_id, first.json.task_id, "what was accepted is accepted again");
     await assert.rejects(service.client.submit(body), { code: "queue_full", retry: { afterMs: 1_000 } });
     const { json } = await service.call("GET", "/ready");
     assert.deepEqual(
       json.checks.map(({ name }: { name: string }) => name),
-      ["store", "models"],
+      ["store", "models", "routes"],
       "it has no worker to check",
     );
   } finally {

@@ -26,6 +26,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   method_not_allowed: 405,
   host_not_allowed: 421,
   origin_not_allowed: 403,
+  game_day_off: 403,
   unsupported_content_encoding: 415,
   body_too_large: 413,
   queue_full: 429,
@@ -33,10 +34,34 @@ const statusOfCode: Readonly<Record<string, number>> = {
   tenant_queue_full: 429,
   agent_queue_full: 429,
   session_queue_full: 429,
+  model_rate_limited: 429,
+  model_gate_full: 429,
+  model_unavailable: 503,
+  model_auth: 502,
+  model_context_too_long: 400,
+  model_content_policy: 400,
+  model_bad_request: 400,
+  unknown_model_provider: 404,
+  model_key_missing: 404,
+  model_not_found: 404,
+  stream_restarted: 502,
+  agent_failed: 502,
+  request_aborted: 400,
+  key_required: 401,
+  key_invalid: 401,
+  key_model_denied: 403,
+  key_price_unknown: 403,
+  key_budget_spent: 429,
+  key_rate_limited: 429,
   store_unavailable: 503,
   store_conflict: 503,
   store_closed: 503,
 };
+
+/** Whether a code says by itself how a request is answered. */
+export function hasStatus(code: string): boolean {
+  return Object.hasOwn(statusOfCode, code);
+}
 
 const mostPathChars = 300;
 

@@ -1,8 +1,19 @@
 /** What the API takes. Unknown fields are refused everywhere: a misspelt limit must not be silently without effect. */
 import { z } from "zod";
 import type { Json } from "../../agent/json.ts";
-import type { AnswerBody, BatchBody, CancelBody, ForkBody, RetryBody, RunBody, TaskBody } from "../../client/wire.ts";
+import { modelPattern } from "../../agent/route.ts";
+import type {
+  AnswerBody,
+  BatchBody,
+  CancelBody,
+  ForkBody,
+  KeyBody,
+  RetryBody,
+  RunBody,
+  TaskBody,
+} from "../../client/wire.ts";
 import { requestBounds as bounds } from "../../engine/task-request.ts";
+import { usageDimensions } from "../../store/queries/usage-report.ts";
 
 interface Range {
   readonly least: number;
@@ -32,6 +43,16 @@ const task = {
   cost_budget_usd: number(bounds.costBudgetUsd).optional(),
   deadline_ms: integer(bounds.deadlineMs).optional().describe("Working time, without the waiting for humans."),
   priority: integer(bounds.priority).optional().describe("Higher goes first; default 0."),
+  deferred: z
+    .union([
+      z.boolean(),
+      z.strictObject({
+        within_ms: integer(bounds.deferredWithinMs).optional().describe("From its submission; default: a day."),
+        otherwise: z.enum(["call", "fail"]).optional().describe("What it does after that; default `call`."),
+      }),
+    ])
+    .optional()
+    .describe("Its model turns go through the provider's batch API: slower, and at half the price."),
   while_busy: z
     .enum(["queue", "inject", "interrupt"])
     .optional()
@@ -74,10 +95,7 @@ export const retryBody = z
 
 export const cancelBody = z.strictObject({ by }).meta({ title: "CancelBody" }) satisfies z.ZodType<CancelBody>;
 
-const modelName = z
-  .string()
-  .max(200)
-  .regex(/^[a-z][a-z0-9-]*\/\S+$/);
+const modelName = z.string().max(200).regex(modelPattern);
 
 export const forkBody = z
   .strictObject({
@@ -115,6 +133,27 @@ export const answerBody = z
   })
   .meta({ title: "AnswerBody" }) satisfies z.ZodType<AnswerBody>;
 
+const usd = number(bounds.costBudgetUsd).optional();
+
+export const keyBody = z
+  .strictObject({
+    name: text({ least: 1, most: 200 }).describe("What it is called in lists."),
+    tenant: text({ least: 1, most: 200 }).optional().describe("Whom its calls count for."),
+    models: z
+      .array(text({ least: 1, most: 300 }))
+      .max(100)
+      .optional()
+      .describe("The models it may call; `*` stands for any characters. Default: all."),
+    budget_usd: z
+      .strictObject({ day: usd, month: usd, total: usd })
+      .optional()
+      .describe("What it may spend in a day and a month (of UTC), and ever."),
+    requests_per_minute: integer({ least: 1, most: 1_000_000 }).optional(),
+    tokens_per_minute: integer({ least: 1, most: 1_000_000_000 }).optional(),
+    expires_at: z.iso.datetime({ offset: true }).optional(),
+  })
+  .meta({ title: "KeyBody" }) satisfies z.ZodType<KeyBody>;
+
 export const idempotencyHeaders = z.object({
   "idempotency-key": text(bounds.idempotencyKeyChars)
     .optional()
@@ -133,7 +172,6 @@ const cursor = text({ least: 1, most: 500 }).optional().describe("The `next_curs
 const limit = z.int().min(1).max(200).default(50);
 
 export const pageQuery = z.strictObject({ limit, cursor });
-export const noQuery = z.strictObject({});
 
 export const taskQuery = z.strictObject({
   status: z.enum(["pending", "running", "waiting", "completed", "failed", "cancelled"]).optional(),
@@ -141,6 +179,28 @@ export const taskQuery = z.strictObject({
   session_id: text(bounds.sessionIdChars).optional(),
   user_id: text(bounds.userIdChars).optional(),
   limit,
+  cursor,
+});
+
+const dimensions = `(${usageDimensions.join("|")})`;
+const dayOrTime = z.union([z.iso.date(), z.iso.datetime({ offset: true })]);
+
+export const usageQuery = z.strictObject({
+  by: z
+    .string()
+    .regex(new RegExp(`^${dimensions}(,${dimensions})*$`))
+    .optional()
+    .describe(
+      `What the sums are by, several with commas between: ${usageDimensions.join(", ")}. Absent: one sum of all.`,
+    ),
+  from: dayOrTime.optional().describe("Calls from this time on. A day begins at 0:00 UTC."),
+  to: dayOrTime.optional().describe("Calls before this time."),
+  agent: agentName.optional(),
+  session_id: text(bounds.sessionIdChars).optional(),
+  user_id: text(bounds.userIdChars).optional(),
+  model: text({ least: 1, most: 200 }).optional(),
+  format: z.enum(["json", "csv"]).optional().describe("Absent: what `Accept` prefers, else JSON."),
+  limit: z.int().min(1).max(10_000).default(1_000),
   cursor,
 });
 

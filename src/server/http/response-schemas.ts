@@ -77,7 +77,19 @@ export const task = z
   .object({ ...summary, context: anyJson, metadata: anyObject })
   .meta({ title: "Task" }) satisfies z.ZodType<wire.Task>;
 
-const attempts = z.array(z.object({ model: z.string(), code: z.string(), message: z.string(), ms: z.number() }));
+const usage = z.object({ input: count, cached: count, output: count, reasoning: count, estimated: z.boolean() });
+const attempts = z.array(
+  z.object({
+    model: z.string(),
+    code: z.string(),
+    message: z.string(),
+    ms: z.number(),
+    at: time.exactOptional(),
+    usage: usage.exactOptional(),
+    cost_usd: z.number().nullable().exactOptional(),
+    injected: z.string().exactOptional(),
+  }),
+);
 const effect = z.enum(["read", "idempotent", "once"]);
 const approvalKind = z.enum(["tool", "uncertain", "limit", "stutter"]);
 
@@ -104,8 +116,6 @@ const plannedCall = z.object({
   needs_approval: z.boolean(),
   problem: z.object({ code: z.string(), message: z.string() }).exactOptional(),
 });
-
-const usage = z.object({ input: count, cached: count, output: count, reasoning: count, estimated: z.boolean() });
 
 const raisedLimits = z.object({
   max_steps: z.int().exactOptional(),
@@ -138,7 +148,12 @@ export const entry = z
       ttft_ms: z.number(),
       tpot_ms: z.number(),
       attempts,
+      choice: z.object({ strategy: z.string(), reason: z.string() }).exactOptional(),
+      injected: z.string().exactOptional(),
+      hit: z.literal("cache").exactOptional(),
+      saved: z.object({ usage, cost_usd: z.number().nullable() }).exactOptional(),
     }),
+    z.object({ ...place, kind: z.literal("deferred"), call_id: z.string(), model: z.string(), until: time }),
     z.object({ ...place, kind: z.literal("intent"), call_id: z.string(), tool: z.string(), key: z.string() }),
     z.object({ ...place, kind: z.literal("tool"), call_id: z.string(), tool: z.string(), outcome, ms: z.number() }),
     z.object({
@@ -226,6 +241,26 @@ export const message = z
   ])
   .meta({ title: "Message" }) satisfies z.ZodType<wire.Message>;
 
+export const usageSum = z
+  .object({
+    agent: z.string().nullable().exactOptional(),
+    session_id: z.string().nullable().exactOptional(),
+    user_id: z.string().nullable().exactOptional(),
+    model: z.string().exactOptional(),
+    day: z.iso.date().exactOptional().describe("In UTC."),
+    key_id: z.string().nullable().exactOptional().describe("The virtual key that was used."),
+    calls: count,
+    failed_calls: count.describe("Of the calls: those that gave no answer that counts, and were paid for."),
+    estimated_calls: count.describe("Of the calls: those whose tokens nobody reported."),
+    unpriced_calls: count.describe("Of the calls: those of models whose price is unknown; `cost_usd` is without them."),
+    input_tokens: count.describe("Of these `cached_tokens` were read from the provider's cache."),
+    cached_tokens: count,
+    output_tokens: count.describe("Of these `reasoning_tokens` were not shown."),
+    reasoning_tokens: count,
+    cost_usd: z.number().nullable().describe("Null: the price of none of the calls is known."),
+  })
+  .meta({ title: "UsageSum" }) satisfies z.ZodType<wire.UsageSum>;
+
 const agentCore = {
   name: z.string(),
   version: z.string(),
@@ -263,7 +298,7 @@ export const agentDetail = z
 
 export const readiness = z
   .object({
-    status: z.enum(["ready", "not_ready"]),
+    status: z.enum(["ready", "degraded", "not_ready"]),
     checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })),
   })
   .meta({ title: "Readiness" }) satisfies z.ZodType<wire.Readiness>;
@@ -279,3 +314,27 @@ export const welcome = z.object({
 export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({ items: z.array(item), next_cursor: z.string().nullable() });
 }
+
+const budgets = z.object({ day: z.number().nullable(), month: z.number().nullable(), total: z.number().nullable() });
+
+const keyFields = {
+  id: z.uuid(),
+  tenant: z.string(),
+  name: z.string(),
+  prefix: z.string().describe("The beginning of its secret."),
+  status: z.enum(["active", "expired", "revoked"]),
+  models: z.array(z.string()),
+  budget_usd: budgets,
+  spent_usd: z.object({ day: z.number(), month: z.number(), total: z.number() }),
+  requests_per_minute: count.nullable(),
+  tokens_per_minute: count.nullable(),
+  created_at: time,
+  expires_at: time.nullable(),
+  revoked_at: time.nullable(),
+};
+
+export const key = z.object(keyFields).meta({ title: "Key" }) satisfies z.ZodType<wire.Key>;
+
+export const createdKey = z
+  .object({ ...keyFields, secret: z.string() })
+  .meta({ title: "CreatedKey" }) satisfies z.ZodType<wire.CreatedKey>;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { obedientModel } from "../../../test/support/obedient-model.ts";
 import { openSocket, sendRaw, startService, type TestService } from "../../../test/support/http-service.ts";
@@ -39,6 +40,7 @@ describe("The service", () => {
         ["store", true],
         ["worker", true],
         ["models", true],
+        ["routes", true],
       ],
     );
     const { text } = await get("/metrics");
@@ -130,9 +132,13 @@ describe("Whom the service serves", () => {
 });
 
 describe("Closing", () => {
-  test("what waits is answered, streams end, and a connection that is held open does not hold up the end", async () => {
+  test("what waits is answered, streams end, and a connection that is held open does not hold up the end", async (t) => {
     const gateway = obedientModel();
-    const closing = await startService({ gateway, http: { drainMs: 200 } });
+    const closing = await startService({ gateway, http: { drainMs: 2_000 } });
+    t.after(() => {
+      gateway.open("never");
+      return closing.close();
+    });
     const running = closing.call("POST", "/run", { body: { agent: "desk", prompt: "wait never" } });
     await gateway.reached("never");
     const { items } = (await closing.call("GET", "/tasks")).json;
@@ -147,13 +153,21 @@ describe("Closing", () => {
     await closing.server.close();
     assert.equal((await running).status, 202);
     while (!(await events.next()).done);
-    gateway.open("never");
-    await closing.holdfast.stop();
+  });
+
+  test("a connection that nothing has come over yet is not waited for", { timeout: 10_000 }, async () => {
+    const closing = await startService({ gateway: obedientModel(), http: { drainMs: 20_000 } });
+    const unused = openSocket(closing.url);
+    await once(closing.server.fastify.server, "connection");
+    await Promise.all([closing.close(), once(unused, "close")]);
   });
 });
 
 const routes = [
   "DELETE /dead-letters/{id}",
+  "DELETE /gateway/drill",
+  "DELETE /gateway/faults",
+  "DELETE /keys/{id}",
   "DELETE /sessions/{id}",
   "GET /",
   "GET /agents",
@@ -161,7 +175,11 @@ const routes = [
   "GET /approvals",
   "GET /approvals/{id}",
   "GET /dead-letters",
+  "GET /gateway",
+  "GET /gateway/drill",
+  "GET /gateway/faults",
   "GET /health",
+  "GET /keys",
   "GET /metrics",
   "GET /openapi.json",
   "GET /ready",
@@ -172,11 +190,20 @@ const routes = [
   "GET /tasks/{id}/events",
   "GET /tasks/{id}/journal",
   "GET /tasks/{id}/values/{hash}",
+  "GET /usage",
+  "GET /v1/models",
+  "GET /v1/models/{model}",
   "POST /approvals/{id}",
+  "POST /keys",
   "POST /run",
   "POST /tasks",
   "POST /tasks/batch",
   "POST /tasks/{id}/cancel",
   "POST /tasks/{id}/fork",
   "POST /tasks/{id}/retry",
+  "POST /v1/chat/completions",
+  "POST /v1/embeddings",
+  "POST /v1/responses",
+  "PUT /gateway/drill",
+  "PUT /gateway/faults",
 ];

@@ -2,7 +2,7 @@
  * The HTTP door. Every request passes the same way: the host is checked, the body is parsed and guarded, the schema of the
  * route is applied, the engine is asked; whatever is thrown becomes a problem document.
  */
-import { STATUS_CODES } from "node:http";
+import { STATUS_CODES, type Server } from "node:http";
 import type { Socket } from "node:net";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { systemClock, type Clock } from "../../platform/clock.ts";
@@ -12,9 +12,12 @@ import { agentRoutes } from "./agent-routes.ts";
 import { approvalRoutes } from "./approval-routes.ts";
 import { deadLetterRoutes } from "./dead-letter-routes.ts";
 import { eventRoutes } from "./event-routes.ts";
-import { createHostGuard, requireLoopback } from "./host-guard.ts";
+import { experimentRoutes } from "./experiment-routes.ts";
+import { gatewayRoutes } from "./gateway-routes.ts";
+import { guardHost, isLoopback, requireLoopback } from "./host-guard.ts";
 import { guardInput } from "./input-guard.ts";
 import { parseJsonBodies } from "./json-body.ts";
+import { keyRoutes } from "./key-routes.ts";
 import { openapiRoute } from "./openapi.ts";
 import { problemType, toProblem } from "./problem.ts";
 import { repeat } from "./repeat.ts";
@@ -24,13 +27,18 @@ import { serviceRoutes } from "./service-routes.ts";
 import { sessionRoutes } from "./session-routes.ts";
 import { submitRoutes } from "./submit-routes.ts";
 import { taskRoutes } from "./task-routes.ts";
+import { usageRoutes } from "./usage-routes.ts";
 import { createValidatorCompiler, toInputError } from "./validation.ts";
+import { chatRoutes } from "../openai/chat-routes.ts";
+import { isOpenAiPath, toOpenAiError } from "../openai/errors.ts";
+import { modelRoutes } from "../openai/model-routes.ts";
 
 export interface HttpServerOptions {
-  /** Names, besides this machine's own, by which a proxy in front may address the service. */
-  readonly allowedHosts?: readonly string[];
-  /** "service": only whether it is alive, whether it can work, and what it measures; for a process that serves no API. */
-  readonly routes?: "all" | "service";
+  /**
+   * "api": all but the endpoints of the gateway; "gateway": those alone; "service": neither of them. Whether the process is
+   * alive, whether it can work, and what it measures is served in any case.
+   */
+  readonly routes?: "all" | keyof typeof routeFiles;
   /** Between two signs of life of an event stream; default 15,000. */
   readonly heartbeatMs?: number;
   /** How long the reader of an event stream may take nothing before it is dropped; default 10,000. */
@@ -58,26 +66,36 @@ const mostParamChars = 2_400;
 
 export function createHttpServer(service: Service, options: HttpServerOptions = {}): HttpServer {
   const { clock = systemClock, heartbeatMs = 15_000, stallMs = 10_000, drainMs = 10_000 } = options;
+  const { newId = systemId, routes: served = "all" } = options;
   const closing = new AbortController();
-  const fastify = createFastify(service, options.newId ?? systemId);
-  const deps: ServerDeps = { service, clock, closing: closing.signal, stream: { heartbeatMs, stallMs } };
+  const fastify = createFastify(service, newId);
+  let isOpen = false;
+  const keysNeeded = (): boolean => isOpen;
+  const stream = { heartbeatMs, stallMs };
+  const deps: ServerDeps = { service, clock, newId, keysNeeded, closing: closing.signal, stream };
 
+  const closeIdleConnections = idleConnectionCloser(fastify.server);
   const routes = new RouteTable();
   fastify.addHook("onRoute", (route) => routes.add(route));
-  addHooks(fastify, { deps, routes, guardHost: createHostGuard(options.allowedHosts ?? []) });
+  addHooks(fastify, deps, routes);
   parseJsonBodies(fastify);
   fastify.setValidatorCompiler(createValidatorCompiler());
   // Answers are made by code that the types check; a schema that drops fields would only hide a fault.
   fastify.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   fastify.register(async (app) => {
     await openapiRoute(app);
-    for (const addRoutes of options.routes === "service" ? [serviceRoutes] : routeFiles) addRoutes(app, deps);
+    serviceRoutes(app, deps);
+    gatewayRoutes(app, deps);
+    const files = served === "all" ? [...routeFiles.api, ...routeFiles.gateway] : routeFiles[served];
+    for (const addRoutes of files) addRoutes(app, deps);
   });
 
   return {
     fastify,
     async listen({ host, port }) {
-      requireLoopback(host);
+      // Nobody does anything at the gateway without a key, once it can be reached from elsewhere.
+      isOpen = served === "gateway" && !isLoopback(host);
+      if (!isOpen) requireLoopback(host);
       try {
         // For "localhost" Fastify would open a second server, whose connections `close` cannot reach.
         return await fastify.listen({ host: host === "localhost" ? "127.0.0.1" : host, port });
@@ -89,8 +107,8 @@ export function createHttpServer(service: Service, options: HttpServerOptions = 
     async close() {
       closing.abort();
       const cancelForce = clock.timer(drainMs, () => fastify.server.closeAllConnections());
-      // Node looks only once for connections that nobody uses; those that were answered since would stay open.
-      const stopSweep = repeat(clock, sweepMs, () => fastify.server.closeIdleConnections());
+      // Fastify closes idle connections only once; those that become idle later would stay open.
+      const stopSweep = repeat(clock, sweepMs, closeIdleConnections);
       await fastify.close();
       stopSweep();
       cancelForce();
@@ -98,16 +116,35 @@ export function createHttpServer(service: Service, options: HttpServerOptions = 
   };
 }
 
-const routeFiles = [
-  serviceRoutes,
-  submitRoutes,
-  taskRoutes,
-  eventRoutes,
-  deadLetterRoutes,
-  approvalRoutes,
-  sessionRoutes,
-  agentRoutes,
-];
+const routeFiles = {
+  api: [
+    submitRoutes,
+    taskRoutes,
+    eventRoutes,
+    deadLetterRoutes,
+    approvalRoutes,
+    sessionRoutes,
+    agentRoutes,
+    usageRoutes,
+    experimentRoutes,
+    keyRoutes,
+  ],
+  gateway: [chatRoutes, modelRoutes],
+  service: [],
+} as const;
+
+/** Node's own `closeIdleConnections` leaves out a connection that has not sent anything yet. */
+function idleConnectionCloser(server: Server): () => void {
+  const connections = new Set<Socket>();
+  server.on("connection", (socket) => {
+    connections.add(socket);
+    socket.on("close", () => connections.delete(socket));
+  });
+  return () => {
+    server.closeIdleConnections();
+    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  };
+}
 
 function createFastify(service: Service, newId: NewId): FastifyInstance {
   return Fastify({
@@ -126,14 +163,7 @@ function createFastify(service: Service, newId: NewId): FastifyInstance {
   });
 }
 
-interface Passage {
-  readonly deps: ServerDeps;
-  readonly routes: RouteTable;
-  readonly guardHost: ReturnType<typeof createHostGuard>;
-}
-
-function addHooks(fastify: FastifyInstance, { deps, routes, guardHost }: Passage): void {
-  const { service, closing } = deps;
+function addHooks(fastify: FastifyInstance, { service, closing, keysNeeded }: ServerDeps, routes: RouteTable): void {
   fastify.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
     if (closing.aborted) {
@@ -143,7 +173,9 @@ function addHooks(fastify: FastifyInstance, { deps, routes, guardHost }: Passage
       });
     }
     // A request may name the host in its first line, too: then that is the one that counts.
-    guardHost({ ...request.headers, host: URL.parse(request.url)?.host ?? request.headers.host });
+    const host = URL.parse(request.url)?.host ?? request.headers.host;
+    // Where a key is needed, a name that leads here lets nobody in.
+    guardHost({ ...request.headers, host: keysNeeded() ? undefined : host });
     if (request.is404) throw noSuchRoute(request, reply, routes);
     // Before the body is read: a process that cannot keep up has no time for it.
     if (request.routeOptions.config.takesTasks) service.overload.admit();
@@ -193,6 +225,10 @@ function answerProblem(
       { request: request.id, method: request.method, route, error: messageOf(error), stack },
       "a request failed",
     );
+  }
+  if (isOpenAiPath(request.url)) {
+    const answer = toOpenAiError(error, request.id);
+    return void reply.code(answer.status).headers(answer.headers).send({ error: answer.error });
   }
   reply.code(problem.status).headers(headers).type(problemType).send(problem);
 }

@@ -54,9 +54,12 @@ export function serviceRoutes(app: FastifyInstance, deps: ServerDeps): void {
       }),
     },
     async (_request, reply) => {
-      const checks = [await checkStore(deps), ...checkWorker(deps), checkModels(deps)];
-      const ready = checks.every(({ ok }) => ok);
-      return reply.code(ready ? 200 : 503).send({ status: ready ? "ready" : "not_ready", checks } satisfies Readiness);
+      const vital = [await checkStore(deps), ...checkWorker(deps), checkModels(deps)];
+      const routes = checkRoutes(deps);
+      const works = vital.every(({ ok }) => ok);
+      const status = !works ? "not_ready" : routes.ok ? "ready" : "degraded";
+      const readiness: Readiness = { status, checks: [...vital, routes] };
+      return reply.code(works ? 200 : 503).send(readiness);
     },
   );
 
@@ -116,5 +119,21 @@ function checkModels({ service }: ServerDeps): Check {
     name: "models",
     ok: without.length === 0,
     detail: names === "" ? "every agent has one" : `no usable model for: ${names}`,
+  };
+}
+
+/**
+ * Whether a model of every agent is thought to answer. Where none does the process takes tasks all the same, and they wait:
+ * taken out of the balancing, it would refuse them, and so would all others.
+ */
+function checkRoutes({ service }: ServerDeps): Check {
+  const out = new Set(service.modelStatus().flatMap(({ model, breaker }) => (breaker.state === "open" ? model : [])));
+  const agents = [...service.engine.agents.values()];
+  const without = agents.filter((agent) => routeOf(agent, service).every((model) => out.has(model)));
+  const names = without.map((agent) => `${agent.name} (${routeOf(agent, service).join(", ")})`).join("; ");
+  return {
+    name: "routes",
+    ok: without.length === 0,
+    detail: names === "" ? "no agent's models are all out" : `all models are out, and tasks wait: ${names}`,
   };
 }

@@ -8,26 +8,30 @@ import { repeat } from "./repeat.ts";
 import type { StreamPace } from "./server-deps.ts";
 
 export interface SseEvent {
-  readonly event: string;
+  /** Absent: it has no name. */
+  readonly event?: string;
   /** JSON text, which has no line breaks. */
   readonly data: string;
   /** Where the reader may go on after a break. */
   readonly id?: number;
 }
 
-/** How long a reader waits before it connects again. */
-const retryMs = 1_000;
+export interface Sending extends StreamPace {
+  readonly clock: Clock;
+  /** How long a reader waits before it connects again; absent: it does not. */
+  readonly retryMs?: number;
+}
 
 /** Sends the events and ends the response. @throws what `events` throws, after ending the response */
 export async function sendEvents(
   response: ServerResponse,
   events: AsyncIterable<SseEvent>,
-  { clock, heartbeatMs, stallMs }: StreamPace & { clock: Clock },
+  { clock, heartbeatMs, stallMs, retryMs }: Sending,
 ): Promise<void> {
   const paced = watchPace(response, { clock, stallMs });
   const stopHeartbeat = repeat(clock, heartbeatMs, () => paced.write(": heartbeat\n\n"));
   try {
-    paced.write(`retry: ${retryMs}\n\n`);
+    if (retryMs !== undefined) paced.write(`retry: ${retryMs}\n\n`);
     for await (const event of events) {
       paced.write(toText(event));
       await paced.ready();
@@ -40,7 +44,7 @@ export async function sendEvents(
 }
 
 function toText({ event, data, id }: SseEvent): string {
-  return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`;
+  return `${id === undefined ? "" : `id: ${id}\n`}${event === undefined ? "" : `event: ${event}\n`}data: ${data}\n\n`;
 }
 
 /** Writes to a response and destroys it when what was written is not taken in `stallMs`, its end included. */

@@ -99,7 +99,7 @@ describe("A message to a task at work", () => {
     const long = await post("/tasks", { ...body, prompt: "x".repeat(100_001) });
     assert.deepEqual([long.status, long.json.code, long.json.path], [400, "invalid_request", "/prompt"]);
     assert.equal((await post("/tasks", { ...body, while_busy: "rollback" })).json.path, "/while_busy");
-    await post("/tasks", { agent: "desk", prompt: "queued", session_id: "six" });
+    assert.equal((await post("/tasks", { ...body, while_busy: "queue" })).status, 202);
     await post(`/tasks/${taskId}/cancel`, {});
     assert.equal((await service.result(taskId)).status, "cancelled");
   });

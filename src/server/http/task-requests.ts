@@ -30,9 +30,16 @@ export function toTaskRequest(body: Body, idempotencyKey: string | undefined): T
     costBudgetUsd: body.cost_budget_usd,
     deadlineMs: body.deadline_ms,
     priority: body.priority,
+    deferred: toDeferred(body.deferred),
     whileBusy: body.while_busy,
     idempotencyKey,
   };
+}
+
+function toDeferred(deferred: Body["deferred"]): TaskRequest["deferred"] {
+  if (deferred === undefined || typeof deferred === "boolean") return deferred;
+  const { within_ms: withinMs, otherwise } = deferred;
+  return { ...(withinMs !== undefined && { withinMs }), ...(otherwise !== undefined && { otherwise }) };
 }
 
 /** "/sessionId" is "/session_id" to a client. */

@@ -3,6 +3,7 @@ import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import type { FastifySchemaCompiler } from "fastify";
 import type { FastifySchemaValidationError } from "fastify/types/schema.js";
 import { InvalidInputError } from "../../platform/errors.ts";
+import { escapePointer } from "../../platform/json-pointer.ts";
 
 type HttpPart = "body" | "querystring" | "params" | "headers";
 
@@ -45,11 +46,6 @@ function propertyOf({ keyword, params }: ErrorObject): string | undefined {
 
 function pointerTo(property: string | undefined): string {
   return property === undefined ? "" : `/${escapePointer(property)}`;
-}
-
-/** A key as a part of a JSON pointer. */
-export function escapePointer(key: string): string {
-  return key.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
 function ruleOf(error: ErrorObject): string {

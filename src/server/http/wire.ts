@@ -9,6 +9,7 @@ import type * as wire from "../../client/wire.ts";
 import type { AgentResult } from "../../engine/agent-result.ts";
 import type { ApprovalRow, SessionRow } from "../../store/reads.ts";
 import type { TaskRow } from "../../store/task-row.ts";
+import { dollars, time, timeOrNull } from "./wire-values.ts";
 
 const shownPromptChars = 500;
 
@@ -98,6 +99,8 @@ function toWireBody(entry: journal.EntryBody): wire.EntryBody {
   switch (entry.kind) {
     case "model":
       return toWireTurn(entry);
+    case "deferred":
+      return { kind: "deferred", call_id: entry.callId, model: entry.model, until: time(entry.until) };
     case "intent":
       return { kind: "intent", call_id: entry.callId, tool: entry.tool, key: entry.key };
     case "tool":
@@ -128,7 +131,7 @@ function toWireBody(entry: journal.EntryBody): wire.EntryBody {
         kind: "failure",
         code: entry.code,
         message: entry.message,
-        attempts: [...entry.attempts],
+        attempts: entry.attempts.map(toWireAttempt),
         retry_at: timeOrNull(entry.retryAt),
       };
     case "replay":
@@ -149,7 +152,19 @@ function toWireTurn(turn: journal.ModelEntry): wire.ModelEntry {
     cost_usd: dollars(turn.costMicros),
     ttft_ms: turn.ttftMs,
     tpot_ms: turn.tpotMs,
-    attempts: [...turn.attempts],
+    attempts: turn.attempts.map(toWireAttempt),
+    ...(turn.choice && { choice: turn.choice }),
+    ...(turn.injected && { injected: turn.injected }),
+    ...(turn.hit && { hit: turn.hit }),
+    ...(turn.saved && { saved: { usage: turn.saved.usage, cost_usd: dollars(turn.saved.costMicros) } }),
+  };
+}
+
+function toWireAttempt({ at, costMicros, ...attempt }: journal.FailedAttempt): wire.FailedAttempt {
+  return {
+    ...attempt,
+    ...(at !== undefined && { at: time(at) }),
+    ...(costMicros !== undefined && { cost_usd: dollars(costMicros) }),
   };
 }
 
@@ -188,7 +203,7 @@ function toWireAnswer(answer: journal.Answer): wire.Answer {
     limits: {
       ...(maxSteps !== undefined && { max_steps: maxSteps }),
       ...(tokens !== undefined && { tokens }),
-      ...(costMicros !== undefined && { cost_usd: costMicros / 1e6 }),
+      ...(costMicros !== undefined && { cost_usd: dollars(costMicros) }),
     },
   };
 }
@@ -214,16 +229,4 @@ export function toWireMessage(taskId: string, message: Message): wire.Message {
     ...(calls.length > 0 && { tool_calls: calls }),
     task_id: taskId,
   };
-}
-
-function time(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function timeOrNull(ms: number | null): string | null {
-  return ms === null ? null : time(ms);
-}
-
-function dollars(micros: number | null): number | null {
-  return micros === null ? null : micros / 1e6;
 }

@@ -1,0 +1,19 @@
+/** Who asks what, and what they are given. */
+import type { Call, ReplyEvent } from "./call.ts";
+import type { Caller } from "./caller.ts";
+
+export interface Asked {
+  readonly call: Call;
+  readonly caller: Caller;
+  /** Aborts when the client has gone. */
+  readonly gone: AbortSignal;
+  /** A repeat with the same key is answered by the same task, where a task answers. */
+  readonly idempotencyKey: string | undefined;
+}
+
+export interface Answer {
+  /** Of a task, if one answers. */
+  readonly id: string;
+  /** Ends with `end`, or throws. Whoever leaves it ends the call. */
+  readonly events: AsyncIterable<ReplyEvent>;
+}

@@ -1,0 +1,150 @@
+/** A model answers: one call of the gateway, accounted for however it ends. */
+import { chargesOf, type Charge } from "../../agent/charges.ts";
+import type { AssistantPart } from "../../agent/conversation.ts";
+import { estimateTokens } from "../../agent/limits.ts";
+import { modelsOf, type ModelRoute } from "../../agent/route.ts";
+import { defaultLimits } from "../../agent/definition.ts";
+import { ModelCallError, type ModelReply } from "../../gateway/model-gateway.ts";
+import { hasBudget, type CallCost, type Reservation } from "../../governance/virtual-keys.ts";
+import { HoldfastError } from "../../platform/errors.ts";
+import type { ServerDeps } from "../http/server-deps.ts";
+import { writeAccount } from "./account.ts";
+import type { Answer, Asked } from "./asked.ts";
+import type { Call, ReplyEvent } from "./call.ts";
+import { reserve, type Caller } from "./caller.ts";
+import { DeltaQueue } from "./delta-queue.ts";
+import { mostCost } from "./most-cost.ts";
+import { wrong } from "./refusals.ts";
+
+/** What an answer is taken to need where nobody bounds it. */
+const likelyOutputTokens = defaultLimits.tokens;
+
+/** @throws InvalidInputError; what `reserve` throws */
+export async function askModel(deps: ServerDeps, asked: Asked, route: ModelRoute): Promise<Answer> {
+  const { call, caller } = asked;
+  if (call.previousTaskId !== null) {
+    throw wrong("/previous_response_id", "Answers of models are not kept: send what was said before as input.");
+  }
+  if (call.messages.length === 0) throw wrong("/messages", "There must be a message of the user.");
+  const reservation = await reserve(deps, caller, () => mostOf(deps, call, route));
+  return { id: deps.newId(), events: events(deps, asked, { route, reservation }) };
+}
+
+function mostOf({ service, clock }: ServerDeps, call: Call, route: ModelRoute): CallCost {
+  const { system, messages, tools } = call;
+  const input = estimateTokens(JSON.stringify({ system, messages, tools }));
+  const output = call.maxOutputTokens ?? likelyOutputTokens;
+  return mostCost(service.models.prices, modelsOf(route), { input, output, at: clock.now() });
+}
+
+interface Charged {
+  readonly route: ModelRoute;
+  readonly reservation: Reservation;
+}
+
+type Outcome = { readonly reply: ModelReply } | { readonly error: unknown };
+
+async function* events(deps: ServerDeps, asked: Asked, charged: Charged): AsyncGenerator<ReplyEvent> {
+  const left = new AbortController();
+  const queue = new DeltaQueue();
+  const outcome = callGateway(deps, asked, { ...charged, queue, left: left.signal });
+  let accounted = false;
+  const account = async (): Promise<Outcome> => {
+    const ended = await outcome;
+    if (!accounted) await accountFor(deps, asked, { reservation: charged.reservation, ended });
+    accounted = true;
+    return ended;
+  };
+  const said = { text: "", reasoning: "" };
+  try {
+    for await (const delta of queue.read()) {
+      if (delta.type === "restart") said.text = said.reasoning = "";
+      else said[delta.type] += delta.text;
+      yield delta;
+    }
+    const ended = await account();
+    if ("error" in ended) throw ended.error;
+    const { parts, finish, usage } = ended.reply;
+    if (finish === "interrupted") throw clientGone();
+    // An answer that was at hand comes without deltas.
+    for (const type of ["reasoning", "text"] as const) {
+      const rest = textOf(parts, type).slice(said[type].length);
+      if (rest !== "") yield { type, text: rest };
+    }
+    yield { type: "end", reply: { parts, finish, usage } };
+  } finally {
+    if (!accounted) left.abort();
+    await account();
+  }
+}
+
+interface Calling extends Charged {
+  readonly queue: DeltaQueue;
+  readonly left: AbortSignal;
+}
+
+/** Never rejects. A reader that leaves interrupts the call, and does not abort it: so it is known what was used. */
+async function callGateway(deps: ServerDeps, { call, caller, gone }: Asked, calling: Calling): Promise<Outcome> {
+  const { gateway } = deps.service.models;
+  const { route, queue, left } = calling;
+  const openEnded = call.maxOutputTokens === null && !(caller.key !== null && hasBudget(caller.key));
+  try {
+    const reply = await gateway.call({
+      route,
+      system: call.system,
+      messages: call.messages,
+      tools: call.tools,
+      maxOutputTokens: call.maxOutputTokens ?? likelyOutputTokens,
+      settings: { ...call.settings, ...(openEnded && { openEnded }) },
+      caller: ownerOf(caller, call),
+      signal: new AbortController().signal,
+      interruption: AbortSignal.any([gone, left]),
+      onDelta: (delta) => queue.push(delta),
+    });
+    return { reply };
+  } catch (error) {
+    return { error };
+  } finally {
+    queue.close();
+  }
+}
+
+function ownerOf({ tenant, key }: Caller, { userId }: Call) {
+  return { tenant, agent: null, taskId: null, sessionId: null, userId, keyId: key?.id ?? null };
+}
+
+async function accountFor(
+  deps: ServerDeps,
+  { call, caller }: Asked,
+  { reservation, ended }: { reservation: Reservation; ended: Outcome },
+): Promise<void> {
+  const { metrics } = deps.service;
+  const { keyId, ...owner } = ownerOf(caller, call);
+  const rows = chargesOfCall(ended, deps.clock.now()).map((charge) => ({ ...charge, ...owner, keyId }));
+  if ("reply" in ended) {
+    metrics.attemptsFailed(ended.reply.attempts);
+    metrics.modelCall(ended.reply);
+  } else if (ended.error instanceof ModelCallError) metrics.attemptsFailed(ended.error.attempts);
+  const tokens = rows.reduce((sum, { usage }) => sum + usage.input + usage.output, 0);
+  const micros = rows.reduce<number | null>(
+    (sum, { costMicros }) => (sum === null || costMicros === null ? null : sum + costMicros),
+    0,
+  );
+  await writeAccount(deps.service, { rows, reservation, micros, tokens });
+}
+
+/** As if it stood in a journal: the answer, and every attempt before it that was paid for all the same. */
+function chargesOfCall(ended: Outcome, at: number): readonly Charge[] {
+  if ("reply" in ended) return chargesOf({ ...ended.reply, kind: "model", calls: [], seq: 0, at });
+  if (!(ended.error instanceof ModelCallError)) return [];
+  const { code, message, attempts } = ended.error;
+  return chargesOf({ kind: "failure", code, message, attempts, retryAt: null, seq: 0, at });
+}
+
+function textOf(parts: readonly AssistantPart[], type: "text" | "reasoning"): string {
+  return parts.map((part) => (part.type === type ? part.text : "")).join("");
+}
+
+function clientGone(): HoldfastError {
+  return new HoldfastError("request_aborted", "The client has gone, and its call was ended.");
+}
