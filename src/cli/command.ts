@@ -8,14 +8,18 @@ import { approvalsCommand } from "./approvals.ts";
 import { commandName, type Context } from "./context.ts";
 import { deadLettersCommand } from "./dead-letters.ts";
 import { devCommand } from "./dev.ts";
+import { drillCommand } from "./drill.ts";
+import { evalCommand } from "./eval.ts";
 import { reportFailure } from "./failure.ts";
 import { initCommand } from "./init.ts";
+import { keysCommand } from "./keys.ts";
 import { pruneCommand } from "./prune.ts";
 import { runCommand } from "./run.ts";
 import { serveCommand } from "./serve.ts";
 import { taskCommand } from "./task.ts";
 import { tasksCommand } from "./tasks.ts";
 import type { Terminal } from "./terminal.ts";
+import { usageCommand } from "./usage.ts";
 
 /** @returns the exit code */
 export async function executeCommand(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -57,6 +61,10 @@ function createProgram(context: Context): Command {
     taskCommand,
     approvalsCommand,
     deadLettersCommand,
+    usageCommand,
+    evalCommand,
+    drillCommand,
+    keysCommand,
     pruneCommand,
   ];
   for (const create of verbs) program.addCommand(create(context));

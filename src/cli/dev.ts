@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { HoldfastConfig } from "../config.ts";
 import type { Settings } from "../platform/settings.ts";
 import { verb, type Context } from "./context.ts";
-import { describeDatabase, hostSettings, parsePort, routeOf, type HostFlags } from "./host-settings.ts";
+import { allRoles, describeDatabase, hostSettings, parsePort, routeOf, type HostFlags } from "./host-settings.ts";
 import { untilOrphaned, untilSignalled } from "./signals.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -39,7 +39,7 @@ async function dev({ terminal, environment, clock, version, command }: Context, 
   const config = await loadConfig(flags.config);
   const host = await startHost(config, {
     settings,
-    roles: ["api", "worker"],
+    roles: allRoles,
     onProgress: (message) => terminal.note(terminal.paintNote("dim", `${message} …`)),
   });
   const stopping = untilStopped({ clock, environment });

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { problemOf } from "./host.ts";
 import { describeDatabase, hostSettings, parsePort } from "./host-settings.ts";
@@ -10,9 +13,14 @@ describe("The settings of a host", () => {
     assert.deepEqual({ port, host, dataDir }, { port: 0, host: "::1", dataDir: "/other" });
   });
 
-  test("log in the format of the verb unless the environment names one", () => {
+  test("log in the format of the verb unless the environment names one, itself or in a file", (t) => {
     assert.equal(hostSettings({}, {}, "text").logFormat, "text");
+    assert.equal(hostSettings({ HOLDFAST_LOG_FORMAT: "" }, {}, "text").logFormat, "text");
     assert.equal(hostSettings({ HOLDFAST_LOG_FORMAT: "json" }, {}, "text").logFormat, "json");
+    const path = join(mkdtempSync(join(tmpdir(), "holdfast-settings-")), "format");
+    t.after(() => rmSync(dirname(path), { recursive: true }));
+    writeFileSync(path, "json\n");
+    assert.equal(hostSettings({ HOLDFAST_LOG_FORMAT_FILE: path }, {}, "text").logFormat, "json");
   });
 
   test("take one database: a folder beside a server is refused", () => {

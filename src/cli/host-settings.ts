@@ -1,8 +1,13 @@
 /** The settings of a process that hosts: the environment, with what the command line says on top. */
 import { InvalidArgumentError } from "commander";
 import type { AgentDefinition } from "../agent/definition.ts";
+import { modelsOf } from "../agent/route.ts";
+import type { Role } from "../holdfast.ts";
 import { readSettings, type Environment, type Settings } from "../platform/settings.ts";
 import { usageError } from "./failure.ts";
+
+/** What a process does unless it is told to do less. */
+export const allRoles: readonly Role[] = ["api", "worker", "gateway"];
 
 export interface HostFlags {
   readonly port?: number;
@@ -12,7 +17,7 @@ export interface HostFlags {
 
 /** @param logFormat where HOLDFAST_LOG_FORMAT does not name one */
 export function hostSettings(environment: Environment, flags: HostFlags, logFormat: Settings["logFormat"]): Settings {
-  const settings = readSettings({ HOLDFAST_LOG_FORMAT: logFormat, ...environment });
+  const settings = readSettings(withDefault(environment, "HOLDFAST_LOG_FORMAT", logFormat));
   if (flags.data !== undefined && settings.databaseUrl !== null) {
     throw usageError(
       "--data names a folder for the embedded database, but DATABASE_URL names a server. Take one of them.",
@@ -24,6 +29,12 @@ export function hostSettings(environment: Environment, flags: HostFlags, logForm
     host: flags.host ?? settings.host,
     dataDir: flags.data ?? settings.dataDir,
   };
+}
+
+/** The environment with a value for a variable that it does not set, neither itself nor by a file. */
+export function withDefault(environment: Environment, name: string, value: string): Environment {
+  const isSet = [name, `${name}_FILE`].some((each) => (environment[each] ?? "") !== "");
+  return isSet ? environment : { ...environment, [name]: value };
 }
 
 export function parsePort(text: string): number {
@@ -43,6 +54,6 @@ export function describeDatabase({ databaseUrl, dataDir }: Settings): string {
 
 /** The route an agent's calls take. */
 export function routeOf({ model }: AgentDefinition, { defaultRoute }: Settings): readonly string[] {
-  if (model.length > 0) return model;
+  if (model.candidates.length > 0) return modelsOf(model);
   return defaultRoute.length > 0 ? defaultRoute : ["rules/default"];
 }

@@ -7,7 +7,7 @@ import { createProviders } from "../gateway/providers/registry.ts";
 import { createHoldfast, type Holdfast, type Role } from "../holdfast.ts";
 import { HoldfastError, messageOf } from "../platform/errors.ts";
 import type { Settings } from "../platform/settings.ts";
-import { createHttpServer } from "../server/http/server.ts";
+import { createHttpServer, type HttpServerOptions } from "../server/http/server.ts";
 
 export interface HostOptions {
   readonly settings: Settings;
@@ -30,14 +30,14 @@ export interface Host {
 export async function startHost(config: HoldfastConfig, options: HostOptions): Promise<Host> {
   const { settings, roles } = options;
   const holdfast = await createHoldfast(config, options);
-  const servesApi = roles.includes("api");
-  if (!servesApi && options.showsHealth !== true) return { holdfast, url: null, stop: () => holdfast.stop() };
-  const server = createHttpServer(holdfast, { routes: servesApi ? "all" : "service" });
+  const routes = routesOf(roles);
+  if (routes === "service" && options.showsHealth !== true) return { holdfast, url: null, stop: () => holdfast.stop() };
+  const server = createHttpServer(holdfast, { routes });
   const stop = async (): Promise<void> => {
-    if (servesApi) await server.close();
+    if (routes !== "service") await server.close();
     await holdfast.stop();
     // A worker is to be seen while it drains.
-    if (!servesApi) await server.close();
+    if (routes === "service") await server.close();
   };
   try {
     const url = await server.listen({ host: settings.host, port: settings.port });
@@ -46,6 +46,11 @@ export async function startHost(config: HoldfastConfig, options: HostOptions): P
     await stop();
     throw listenError(error, settings);
   }
+}
+
+function routesOf(roles: readonly Role[]): NonNullable<HttpServerOptions["routes"]> {
+  if (roles.includes("api")) return roles.includes("gateway") ? "all" : "api";
+  return roles.includes("gateway") ? "gateway" : "service";
 }
 
 /** Why calls to a model will fail in this process, if that is plain already; undefined if it is not. */

@@ -40,10 +40,10 @@ const said = (whole: string): TaskEvent =>
   });
 
 describe("A task as it happens", () => {
-  test("what a user said meanwhile is noted between the text before and after it", () => {
+  test("what the task was told meanwhile is noted between the text before and after it", () => {
     const message = entry({ kind: "message", message_id: "m", prompt: "A poem.", context: null, user_id: null });
     const { out, notes } = shown(text("Once"), said("Once"), message, said("Roses."));
-    assert.deepEqual([out, notes], ["Once\nRoses.\n", ["you: A poem."]]);
+    assert.deepEqual([out, notes], ["Once\nRoses.\n", ["told: A poem."]]);
   });
 
   test("text is shown once: as it comes, or from its entry if it did not", () => {

@@ -3,7 +3,7 @@ import type { Entry, TaskEvent } from "../client/wire.ts";
 import { fit } from "./columns.ts";
 import { duration } from "./quantities.ts";
 import { oneLine, printable, type Terminal } from "./terminal.ts";
-import { answerText, callText, outcomeText } from "./wording.ts";
+import { answerText, callText, outcomeText, toldBy } from "./wording.ts";
 
 export interface LiveView {
   show(event: TaskEvent): void;
@@ -60,7 +60,7 @@ export function createLiveView(terminal: Terminal): LiveView {
         return note(paint("yellow", `! ${oneLine(entry.message)} (${entry.code})${again}`));
       }
       case "message":
-        return note(`${paint("cyan", "you:")} ${oneLine(entry.prompt)}`);
+        return note(`${paint("cyan", `${toldBy(entry)}:`)} ${oneLine(entry.prompt)}`);
       default:
         return;
     }

@@ -2,6 +2,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { Pruned } from "../engine/retention.ts";
 import { systemRandom } from "../platform/random.ts";
+import type { Settings } from "../platform/settings.ts";
 import { verb, type Context } from "./context.ts";
 import { describeDatabase, hostSettings } from "./host-settings.ts";
 import { count, parseDays } from "./quantities.ts";
@@ -10,7 +11,8 @@ export function pruneCommand(context: Context): Command {
   return verb("prune", {
     summary: "delete what is past its retention",
     description:
-      "Deletes ended tasks with their journals, conversations that nobody uses, and values that no task needs. Every " +
+      "Deletes ended tasks with their journals, conversations that nobody uses, values that no task needs, kept answers " +
+      "that are too old, and lines of the ledger past their own retention. Every " +
       "process does so by itself, once an hour; this does it now. It works on the database that DATABASE_URL names, while " +
       "others use it, or on the embedded one, while no process does. What conversations in use still show stays.",
     examples: [
@@ -38,20 +40,20 @@ async function pruneNow({ terminal, environment, clock }: Context, flags: PruneF
   const dryRun = flags.dryRun === true;
   const pruned = await pruneDatabase({ ...settings, retention: { ...settings.retention, days } }, { clock, dryRun });
   if (flags.json) return terminal.json({ dry_run: dryRun, ...toWire(pruned) });
-  const { tasks, entries, sessions, values } = pruned;
+  const { tasks, entries, sessions, values, answers, usage } = pruned;
   const what = [
     `${count(tasks, "task")} with ${entries === 1 ? "1 entry" : `${entries.toLocaleString("en-US")} entries`}`,
     count(sessions, "conversation"),
     count(values, "large value"),
+    count(answers, "kept answer"),
+    ...(usage === 0 ? [] : [`${count(usage, "line")} of the ledger`]),
   ].join(", ");
   terminal.print(`${dryRun ? "Would delete" : "Deleted"} ${what}.`);
   terminal.note(terminal.paintNote("dim", `The database: ${describeDatabase(settings)}.`));
 }
 
-type PruneSettings = ReturnType<typeof hostSettings>;
-
 async function pruneDatabase(
-  settings: PruneSettings,
+  settings: Settings,
   { clock, dryRun }: Pick<Context, "clock"> & { dryRun: boolean },
 ): Promise<Pruned> {
   const [{ openDatabase }, { migrate }, { createStore }, { prune }, { createMetrics }, { createLogger }] =
@@ -79,12 +81,14 @@ async function pruneDatabase(
   }
 }
 
-function toWire({ tasks, entries, sessions, values }: Pruned): Record<string, number> {
-  return { tasks, entries, sessions, large_values: values };
+function toWire({ tasks, entries, sessions, values, answers, usage }: Pruned): Record<string, number> {
+  return { tasks, entries, sessions, large_values: values, answers, usage };
 }
 
 function parseAge(text: string): number {
   const days = parseDays(text);
   if (days !== undefined) return days;
-  throw new InvalidArgumentError("It must be a number of days, hours or minutes, like 7d, 12h or 90m.");
+  throw new InvalidArgumentError(
+    "It must be a number of days, hours or minutes, like 7d, 12h or 90m, and at most 36500d.",
+  );
 }

@@ -49,5 +49,5 @@ test("counts have their plural and sizes their unit", () => {
 
 test("an age is read in days, from days, hours and minutes, and from nothing else", () => {
   assert.deepEqual(["30d", "12h", "90m", "0.5d"].map(parseDays), [30, 0.5, 0.0625, 0.5]);
-  assert.deepEqual(["", "30", "d", "-1d", "1w", "1d2h"].map(parseDays), Array(6).fill(undefined));
+  for (const text of ["", "30", "d", "-1d", "1w", "1d2h", "36501d"]) assert.equal(parseDays(text), undefined, text);
 });

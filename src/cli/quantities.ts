@@ -12,6 +12,11 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${Math.floor(hours) % 24} h`;
 }
 
+/** Of milliseconds; null: nothing was measured. */
+export function measured(ms: number | null): string {
+  return ms === null ? "-" : duration(ms);
+}
+
 /** How long ago, in its largest unit: "just now", "12 s ago", "3 d ago". */
 export function ago(ms: number): string {
   const units: [string, number][] = [
@@ -41,12 +46,16 @@ export function bytes(number: number): string {
   return number < 1_000_000 ? `${(number / 1000).toFixed(1)} kB` : `${(number / 1_000_000).toFixed(1)} MB`;
 }
 
+/** As far back as the settings allow to keep what has ended. */
+const mostDays = 36_500;
+
 /** Days, from "30d", "12h" or "90m"; undefined for anything else. */
 export function parseDays(text: string): number | undefined {
   const [, number, unit] = /^(\d+(?:\.\d+)?)([dhm])$/.exec(text) ?? [];
   if (number === undefined) return undefined;
   const perDay = { d: 1, h: 24, m: 1_440 }[unit as "d" | "h" | "m"];
-  return Number(number) / perDay;
+  const days = Number(number) / perDay;
+  return days <= mostDays ? days : undefined;
 }
 
 function twoDigits(number: number): string {

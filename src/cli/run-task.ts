@@ -1,5 +1,6 @@
 /** One task from its prompt to its end, in front of a person or of nobody. */
-import type { Accepted, AgentResult, Approval, QuestionEntry, TaskBody } from "../client/wire.ts";
+import { resultOf } from "../client/event-stream.ts";
+import type { AgentResult, Approval, QuestionEntry, TaskBody } from "../client/wire.ts";
 import { createBackground } from "../platform/background.ts";
 import { HoldfastError, messageOf } from "../platform/errors.ts";
 import { askHuman, type HumanAnswer } from "./ask-human.ts";
@@ -35,14 +36,13 @@ interface Watch extends RunDeps {
 
 export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome> {
   const { client, context } = deps;
-  const accepted = await client.submit(body);
-  const { task_id: taskId, session_id: sessionId, message_id: messageId } = accepted;
+  const { task_id: taskId, session_id: sessionId, message_id: messageId } = await client.submit(body);
   const background = createBackground((_name, error) => context.terminal.note(messageOf(error)));
   let interrupted = false;
   const interrupt = inTwoStages(context.clock, {
     first: () => {
       interrupted = true;
-      // The task at work is somebody else's: they are only told that this one leaves.
+      // The task that took the message is somebody else's: it goes on without this reader.
       if (messageId !== undefined) process.exit(exitCodes.interrupted);
       context.terminal.note(context.terminal.paintNote("dim", "\nCancelling; once more to leave at once."));
       background.start("cancel", () => cancel(client, taskId));
@@ -53,7 +53,7 @@ export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome
   try {
     const view = createLiveView(context.terminal);
     const watching = { ...deps, taskId, view, interrupt };
-    const result = messageId === undefined ? await watch(watching) : await watchMessage(watching, accepted, messageId);
+    const result = messageId === undefined ? await watch(watching) : await watchMessage(watching, messageId);
     await background.settled();
     return { exitCode: interrupted ? exitCodes.interrupted : exitCodeOf(result), sessionId };
   } finally {
@@ -61,17 +61,23 @@ export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome
   }
 }
 
-/** Of the task that a message was left for: what follows the message; or, if it never heard it, the task it became. */
-async function watchMessage(deps: Watch, { status }: Accepted, messageId: string): Promise<AgentResult> {
+/** Shows what follows the message in the task it was left for; or, if that never heard it, the task it became. */
+async function watchMessage(deps: Watch, messageId: string): Promise<AgentResult> {
   const { client, taskId, context } = deps;
   context.terminal.note(context.terminal.paintNote("dim", `Given to task ${taskId}, which is at work.`));
-  if (status === "waiting") return leaveOpen(deps);
   for await (const event of client.events(taskId)) {
     if (event.type === "result") return watch({ ...deps, taskId: messageId });
-    if (event.type !== "entry" || event.entry.kind !== "message") continue;
-    if (event.entry.message_id === messageId) return watch(deps, event.entry.seq);
+    if (event.type !== "entry") continue;
+    const { entry } = event;
+    if (entry.kind === "message" && entry.message_id === messageId) return watch(deps, entry.seq);
+    // The task hears nothing until its question is answered.
+    if (entry.kind === "question" && (await isOpen(client, entry))) return leaveOpen(deps);
   }
   throw streamEnded(taskId);
+}
+
+async function isOpen(client: Client, { approval_id: id }: QuestionEntry): Promise<boolean> {
+  return (await client.approval(id)).status === "pending";
 }
 
 /** @returns the result at the end, or as it stands when a question is left open */
@@ -122,7 +128,7 @@ async function answerHere(deps: Watch, entry: QuestionEntry): Promise<"answered"
 async function leaveOpen({ client, context, taskId, json, hostedHere }: Watch): Promise<AgentResult> {
   const [result, { items }] = await Promise.all([client.task(taskId), client.approvals({ task_id: taskId })]);
   if (json) {
-    context.terminal.json(plainResult(result));
+    context.terminal.json(resultOf(result));
     return result;
   }
   const { terminal, command } = context;
@@ -136,13 +142,6 @@ async function leaveOpen({ client, context, taskId, json, hostedHere }: Watch): 
 function howToAnswer(approval: Approval, command: string): string[] {
   const words = decisions[approval.kind].map(({ word }) => word).join("|");
   return [`  ${questionText(approval)} ${oneLine(approval.reason)}`, `  ${command} approvals ${approval.id} ${words}`];
-}
-
-/** Of a task as the server describes it, what a result is. */
-function plainResult(result: AgentResult): AgentResult {
-  const { task_id, session_id, status, output, steps_used, tokens_used, tool_calls, cost_usd, error, duration_ms } =
-    result;
-  return { task_id, session_id, status, output, steps_used, tokens_used, tool_calls, cost_usd, error, duration_ms };
 }
 
 function showEnd({ context: { terminal }, view, json }: Watch, result: AgentResult): void {

@@ -8,7 +8,7 @@ import { isUnreachable, serverUrl, unreachable, withUrl, type Client, type UrlFl
 import { exitCodes, verb, type Context } from "./context.ts";
 import { usageError } from "./failure.ts";
 import { findConfig } from "./find-config.ts";
-import { hostSettings } from "./host-settings.ts";
+import { allRoles, hostSettings, withDefault } from "./host-settings.ts";
 import { createLineReader } from "./line-reader.ts";
 import { runTask, type RunDeps } from "./run-task.ts";
 
@@ -56,6 +56,7 @@ async function run(context: Context, argument: string | undefined, flags: RunFla
   const prompt = argument ?? (terminal.canAsk ? undefined : await readAll(terminal.input));
   if (prompt?.trim() === "") throw usageError('There is no prompt: write it as `holdfast run "…"`, or pipe it in.');
   if (prompt === undefined && flags.json) throw usageError("--json needs a prompt.");
+  if (prompt === undefined && flags.whileBusy) throw usageError("--while-busy needs a prompt.");
   const server = await findServer(context, flags);
   try {
     const deps: RunDeps = {
@@ -109,7 +110,7 @@ async function findServer(context: Context, flags: RunFlags): Promise<Server> {
     return { client, isHere: false, close: () => Promise.resolve() };
   } catch (error) {
     if (!isUnreachable(error)) throw error;
-    const isNamed = flags.url !== undefined || context.environment["HOLDFAST_URL"] !== undefined;
+    const isNamed = (flags.url ?? context.environment["HOLDFAST_URL"] ?? "") !== "";
     if (isNamed || (flags.config === undefined && findConfig(undefined) === undefined))
       throw unreachable(url, context, error);
   }
@@ -118,11 +119,12 @@ async function findServer(context: Context, flags: RunFlags): Promise<Server> {
 
 async function hostHere(context: Context, { config, url }: RunFlags & { url: string }): Promise<Server> {
   const { terminal, environment } = context;
-  const settings = hostSettings({ HOLDFAST_LOG_LEVEL: "warn", ...environment }, { port: 0, host: "127.0.0.1" }, "text");
+  const quiet = withDefault(environment, "HOLDFAST_LOG_LEVEL", "warn");
+  const settings = hostSettings(quiet, { port: 0, host: "127.0.0.1" }, "text");
   const [{ startHost }, { loadConfig }] = await Promise.all([import("./host.ts"), import("./load-config.ts")]);
   const loaded = await loadConfig(config);
   const onProgress = (message: string): void => terminal.note(terminal.paintNote("dim", `${message} …`));
-  const host = await startHost(loaded, { settings, roles: ["api", "worker"], onProgress }).catch((error: unknown) => {
+  const host = await startHost(loaded, { settings, roles: allRoles, onProgress }).catch((error: unknown) => {
     throw error instanceof HoldfastError && error.code === "data_directory_locked"
       ? servedElsewhere(error, url)
       : error;

@@ -5,26 +5,30 @@ import type { Role } from "../holdfast.ts";
 import type { Settings } from "../platform/settings.ts";
 import { verb, type Context } from "./context.ts";
 import { usageError } from "./failure.ts";
-import { describeDatabase, hostSettings, parsePort, type HostFlags } from "./host-settings.ts";
+import { allRoles, describeDatabase, hostSettings, parsePort, type HostFlags } from "./host-settings.ts";
 import { untilSignalled } from "./signals.ts";
 
-const knownRoles: readonly string[] = ["api", "worker"] satisfies Role[];
+const knownRoles: readonly string[] = allRoles;
 
 export function serveCommand(context: Context): Command {
   return verb("serve", {
     summary: "run your agents in production",
     description:
       "Runs the agents and tools of holdfast.config.ts with logs as JSON lines. Any number of processes share one " +
-      "PostgreSQL server (DATABASE_URL): each takes requests (role api), runs tasks (role worker) or both, and what a " +
-      "dead one leaves the others finish. SIGTERM lets what is in flight reach a boundary and hands the rest back.",
+      "PostgreSQL server (DATABASE_URL): each takes requests (role api), runs tasks (role worker), calls models for " +
+      "programs that speak OpenAI's format (role gateway), or all of it, and what a dead one leaves the others finish. " +
+      "SIGTERM lets what is in flight reach a boundary and hands the rest back.",
     examples: [
       ["serve", "takes requests and runs tasks"],
       ["serve --roles worker --agents support", "only runs tasks, and only those of one agent"],
       ["serve --roles api --port 8080", "only takes requests"],
+      ["serve --roles gateway --host 0.0.0.0", "only calls models, for whoever has a key"],
     ],
   })
     .option("-c, --config <file>", "the config (default: ./holdfast.config.ts)")
-    .option("-r, --roles <roles>", "what this process does: api, worker or both", parseRoles, ["api", "worker"])
+    .option("-r, --roles <roles>", "what this process does: api, worker, gateway (default: all)", parseRoles, [
+      ...allRoles,
+    ])
     .option("-a, --agents <names>", "run tasks of these agents only (default: all)", parseList)
     .option(
       "-p, --port <number>",
@@ -71,7 +75,7 @@ async function serve({ environment, clock, version }: Context, flags: ServeFlags
 
 /** Half a service beside a database that no other process can open does nothing at all. */
 function checkStandsAlone(roles: readonly Role[], { databaseUrl }: Settings): void {
-  if (databaseUrl !== null || roles.length === knownRoles.length) return;
+  if (databaseUrl !== null || (roles.includes("api") && roles.includes("worker"))) return;
   throw usageError(
     `With --roles ${roles.join(",")} other processes do the rest, and they can share no embedded database. ` +
       "Set DATABASE_URL to a PostgreSQL server, or leave --roles out.",
@@ -90,7 +94,7 @@ function parseRoles(text: string): readonly Role[] {
   const unknown = roles.filter((role) => !knownRoles.includes(role));
   if (unknown.length > 0) {
     throw new InvalidArgumentError(
-      `This version has the roles ${knownRoles.join(" and ")}, not ${unknown.join(", ")}.`,
+      `This version has the roles ${knownRoles.join(", ")}, and not ${unknown.join(", ")}.`,
     );
   }
   return [...new Set(roles)] as Role[];

@@ -3,7 +3,16 @@ import type { Answer, Entry, FailedAttempt, ModelEntry, QuestionEntry, Task } fr
 import { fit, wrap } from "./columns.ts";
 import { count, duration, money } from "./quantities.ts";
 import { oneLine, printable, type Paint } from "./terminal.ts";
-import { answerText, callText, outcomeText, questionText, statusFormat, statusText, usageText } from "./wording.ts";
+import {
+  answerText,
+  callText,
+  outcomeText,
+  questionText,
+  statusFormat,
+  statusText,
+  toldBy,
+  usageText,
+} from "./wording.ts";
 
 export interface TimelineOptions {
   readonly paint: Paint;
@@ -61,6 +70,10 @@ function tell(entry: Entry, options: TimelineOptions): string[] {
   switch (entry.kind) {
     case "model":
       return tellModel(entry, options);
+    case "deferred":
+      return [
+        `${paint("cyan", "deferred")} ${paint("dim", `to the batch API of ${entry.model}, until ${entry.until}`)}`,
+      ];
     case "intent":
       return [`${paint("cyan", "begins")} ${entry.tool} ${paint("dim", `(takes effect once, key ${entry.key})`)}`];
     case "tool": {
@@ -72,10 +85,7 @@ function tell(entry: Entry, options: TimelineOptions): string[] {
     case "answer":
       return [`${paint(answerFormat(entry.answer), "answered")} by ${oneLine(entry.by)}: ${answerText(entry.answer)}`];
     case "message":
-      return [
-        paint("cyan", entry.user_id === null ? "told" : `told by ${oneLine(entry.user_id)}`),
-        ...textLines(entry.prompt, options),
-      ];
+      return [paint("cyan", toldBy(entry)), ...textLines(entry.prompt, options)];
     case "failure":
       return [
         `${paint("red", "failed:")} ${oneLine(entry.message)} (${entry.code}), ${nextTry(entry)}`,
@@ -104,7 +114,10 @@ function tellModel(entry: ModelEntry, options: TimelineOptions): string[] {
   const { model, usage, cost_usd: usd, ttft_ms: ttft, finish } = entry;
   const tokens = `${usage.estimated ? "about " : ""}${count(usage.input + usage.output, "token")}`;
   const cached = usage.cached > 0 ? ` (${usage.cached.toLocaleString("en-US")} cached)` : "";
-  const facts = [`${tokens}${cached}`, money(usd), `first token after ${duration(ttft)}`];
+  const facts =
+    entry.hit === undefined
+      ? [`${tokens}${cached}`, money(usd), `first token after ${duration(ttft)}`]
+      : [`an answer given again (saved ${money(entry.saved?.cost_usd ?? null)})`];
   const cutShort = finish === "stop" || finish === "calls" ? "" : ` ${cutShortBy[finish]}`;
   return [
     `${paint("blue", "model")} ${paint("dim", `${model}, ${facts.join(", ")}`)}${paint("yellow", cutShort)}`,

@@ -21,6 +21,11 @@ export function outcomeText(outcome: ToolOutcome): string {
   return `${bytes(outcome.large.bytes)}, kept as ${outcome.large.hash.slice(0, 12)}…: ${jsonText(outcome.output)}`;
 }
 
+/** Of a message to a task at work. */
+export function toldBy({ user_id: userId }: { user_id: string | null }): string {
+  return userId === null ? "told" : `told by ${oneLine(userId)}`;
+}
+
 export interface Asked {
   readonly kind: ApprovalKind;
   readonly tool: string | null;

@@ -73,6 +73,27 @@ describe("The client", () => {
       fetch: async () => new Response("<h1>Bad gateway</h1>", { status: 502 }),
     });
     await assert.rejects(other.agents(), { code: "unexpected_answer", message: /502/ });
+    const portal = createClient({ baseUrl: "http://x", fetch: async () => new Response("<h1>Sign in</h1>") });
+    await assert.rejects(portal.agents(), { code: "unexpected_answer", message: /Sign in/ });
+  });
+
+  test("says so where an answer breaks off, and of an error too", async () => {
+    for (const status of [200, 404]) {
+      const broken = () => new ReadableStream({ start: (controller) => controller.error(new TypeError("terminated")) });
+      const fetchBroken = async () => new Response(broken(), { status });
+      const halfway = createClient({ baseUrl: "http://x", fetch: fetchBroken });
+      await assert.rejects(halfway.agents(), { code: "service_unreachable", message: /terminated/ });
+    }
+  });
+
+  test("says when to come again as the service did, and after a second if it did not", async () => {
+    const headers = [{ "retry-after": "30" }, { "retry-after": "Fri, 01 Jan 2027 00:00:00 GMT" }, undefined];
+    for (const [index, status] of [429, 503, 503].entries()) {
+      const fetchRefusal = async () => Response.json({ code: "queue_full" }, { status, headers: headers[index] ?? {} });
+      const busy = createClient({ baseUrl: "http://x", fetch: fetchRefusal });
+      const retry = { afterMs: index === 0 ? 30_000 : 1_000 };
+      await assert.rejects(busy.submit({ prompt: "say x" }), { name: "UnavailableError", code: "queue_full", retry });
+    }
   });
 
   test("sends the headers it was given, and takes a base with a slash", async () => {
@@ -240,6 +261,18 @@ describe("A broken stream", () => {
     assert.equal((error as { code: string }).code, "service_unreachable");
     assert.equal(asked.length, 22);
     assert.ok(elapsedMs > 60_000 && elapsedMs < 600_000, `after ${elapsedMs} ms`);
+  });
+
+  test("is left alone for as long as a busy service asks for, but not for more than a minute", async () => {
+    for (const [asked, least, most] of [
+      [30, 30_000, 40_000],
+      [3_600, 60_000, 70_000],
+    ] as const) {
+      const busy = Response.json({ code: "overloaded" }, { status: 503, headers: { "retry-after": String(asked) } });
+      const { events, elapsedMs } = await follow([entry(1), busy, entry(2) + result]);
+      assert.deepEqual(seqsOf(events), [1, 2]);
+      assert.ok(elapsedMs >= least && elapsedMs <= most, `asked for ${asked} s, came after ${elapsedMs} ms`);
+    }
   });
 
   test("whose task was deleted is an error at once", async () => {

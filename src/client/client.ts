@@ -14,8 +14,15 @@ import type {
   BatchBody,
   BatchItem,
   CancelBody,
+  Drill,
+  DrillBody,
+  CreatedKey,
   Entry,
+  Faults,
+  FaultsBody,
   ForkBody,
+  Key,
+  KeyBody,
   Message,
   Page,
   Readiness,
@@ -28,6 +35,8 @@ import type {
   TaskStatus,
   TaskSummary,
   Unfinished,
+  UsageDimension,
+  UsageSum,
 } from "./wire.ts";
 
 export interface ClientOptions extends ConnectionOptions {
@@ -62,6 +71,17 @@ export interface ApprovalQuery extends PageQuery {
   readonly task_id?: string | undefined;
 }
 
+/** `from` and `to` are days or times in RFC 3339; `limit` is at most 10,000, default 1,000. */
+export interface UsageQuery extends PageQuery {
+  readonly by?: readonly UsageDimension[] | undefined;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly agent?: string | undefined;
+  readonly session_id?: string | undefined;
+  readonly user_id?: string | undefined;
+  readonly model?: string | undefined;
+}
+
 export type Client = ReturnType<typeof createClient>;
 
 /**
@@ -75,6 +95,8 @@ export function createClient({ clock = systemClock, ...options }: ClientOptions)
     ...workOn(connection),
     ...decideOn(connection),
     ...lookAt(connection),
+    ...experimentOn(connection),
+    ...keysOn(connection),
 
     /**
      * What happens in a task, from the beginning or after an entry, until it ends. Connects again by itself, and no entry is
@@ -119,8 +141,19 @@ function decideOn({ send }: Connection) {
   };
 }
 
+/** Who may call models through the gateway's endpoints. */
+function keysOn({ send }: Connection) {
+  return {
+    /** The answer holds the secret, which is shown this once. */
+    createKey: (body: KeyBody) => send<CreatedKey>({ method: "POST", path: "/keys", body }),
+    keys: (query: PageQuery = {}) => send<Page<Key>>({ path: "/keys", query }),
+    revokeKey: (id: string) => send<undefined>({ method: "DELETE", path: pathOf("keys", id) }),
+  };
+}
+
 /** What there is to see. */
-function lookAt({ send }: Connection) {
+function lookAt({ open, send }: Connection) {
+  const usageOf = ({ by = [], ...query }: UsageQuery) => ({ ...query, by: by.length > 0 ? by.join() : undefined });
   const get = <Answer>(path: string, rest: Omit<ApiRequest, "path"> = {}): Promise<Answer> =>
     send<Answer>({ ...rest, path });
   return {
@@ -136,8 +169,27 @@ function lookAt({ send }: Connection) {
     deleteSession: (id: string) => get<undefined>(pathOf("sessions", id), { method: "DELETE" }),
     agents: () => get<Page<Agent>>("/agents"),
     agent: (name: string) => get<AgentDetail>(pathOf("agents", name)),
+    /** What calls to models used and cost, the dearest first. */
+    usage: (query: UsageQuery = {}) => get<Page<UsageSum>>("/usage", { query: usageOf(query) }),
+    /** The same as comma-separated values. */
+    usageCsv: async (query: UsageQuery = {}) =>
+      (await open({ path: "/usage", query: { ...usageOf(query), format: "csv" } })).text(),
     /** Resolves in either case; `status` says which. */
     ready: ({ signal }: CallOptions = {}) => get<Readiness>("/ready", { signal, accept: [503] }),
+  };
+}
+
+/** With model calls. */
+function experimentOn({ send }: Connection) {
+  return {
+    faults: () => send<Faults>({ path: "/gateway/faults" }),
+    /** Refused with `game_day_off` where the environment has no game day. */
+    injectFaults: (body: FaultsBody) => send<Faults>({ method: "PUT", path: "/gateway/faults", body }),
+    endFaults: () => send<undefined>({ method: "DELETE", path: "/gateway/faults" }),
+    /** With what the drills of the last `hours` came to; default a week. */
+    drill: (query: { hours?: number | undefined } = {}) => send<Drill>({ path: "/gateway/drill", query }),
+    startDrill: (body: DrillBody = {}) => send<Drill>({ method: "PUT", path: "/gateway/drill", body }),
+    endDrill: () => send<undefined>({ method: "DELETE", path: "/gateway/drill" }),
   };
 }
 

@@ -12,7 +12,7 @@ export interface ConnectionOptions {
 }
 
 export interface ApiRequest {
-  readonly method?: "GET" | "POST" | "DELETE";
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
   readonly query?: object | undefined;
   readonly body?: unknown;
@@ -34,22 +34,27 @@ export function connect({ baseUrl, fetch: fetchOption, headers: ownHeaders = {} 
     if (body !== undefined) headers.set("content-type", "application/json");
     for (const [name, value] of Object.entries(request.headers ?? {}))
       if (value !== undefined) headers.set(name, value);
-    let response: Response;
+    const init: RequestInit = {
+      method,
+      headers,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal !== undefined && { signal }),
+    };
+    // Looked up at every call, so that what replaces the global one later is used.
+    const url = `${base}${path}${toQuery(request.query)}`;
+    const response = await received(signal, () => (fetchOption ?? fetch)(url, init));
+    if (response.ok || accept.includes(response.status)) return response;
+    throw await received(signal, () => toError(response));
+  }
+
+  async function received<T>(signal: AbortSignal | undefined, receive: () => Promise<T>): Promise<T> {
     try {
-      // Looked up at every call, so that what replaces the global one later is used.
-      response = await (fetchOption ?? fetch)(`${base}${path}${toQuery(request.query)}`, {
-        method,
-        headers,
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-        ...(signal !== undefined && { signal }),
-      });
+      return await receive();
     } catch (error) {
       signal?.throwIfAborted();
       const message = `No answer from ${base}: ${messageOf(error)}. Is the service running?`;
       throw new HoldfastError("service_unreachable", message, { retry: { afterMs: 1_000 }, cause: error });
     }
-    if (response.ok || accept.includes(response.status)) return response;
-    throw await toError(response);
   }
 
   return {
@@ -57,10 +62,20 @@ export function connect({ baseUrl, fetch: fetchOption, headers: ownHeaders = {} 
     /** The JSON of an answer; undefined where there is none. */
     send: async <Answer>(request: ApiRequest): Promise<Answer> => {
       const response = await open(request);
-      const text = await response.text();
-      return (text === "" ? undefined : JSON.parse(text)) as Answer;
+      const text = await received(request.signal, () => response.text());
+      return (text === "" ? undefined : parseAnswer(text)) as Answer;
     },
   };
+}
+
+/** A page for signing in, say, comes as a success, too. @throws HoldfastError `unexpected_answer` */
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const message = `What answered is no Holdfast, for its answer is not JSON: ${text.slice(0, 200)}`;
+    throw new HoldfastError("unexpected_answer", message, { cause });
+  }
 }
 
 function toQuery(query: object = {}): string {

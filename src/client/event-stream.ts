@@ -8,7 +8,7 @@ import type { Clock } from "../platform/clock.ts";
 import { HoldfastError, UnavailableError } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";
 import type { Connection } from "./connection.ts";
-import type { AgentResult, Delta, Entry, TaskEvent } from "./wire.ts";
+import type { AgentResult, Delta, Entry, Task, TaskEvent } from "./wire.ts";
 
 export interface EventStreamDeps {
   readonly connection: Connection;
@@ -25,9 +25,9 @@ export interface EventStreamOptions {
 
 const shortestPauseMs = 500;
 const longestPauseMs = 10_000;
-/** A service may ask for more. */
+/** A service that is too busy may ask for a longer pause, up to this. */
 const longestAskedMs = 60_000;
-/** In a row, without an event in between: about three minutes. */
+/** In a row, without an event in between: some two minutes, unless the service asks for longer pauses. */
 const mostFailures = 20;
 /** The server gives a sign of life every 15 s. */
 const silenceMs = 45_000;
@@ -85,7 +85,7 @@ async function* oneConnection(
   });
   if (response.status === 204 || response.body === null) {
     // It has ended and every entry is here; only the result may have been missed.
-    yield { type: "result", result: await readResult(connection, path, signal) };
+    yield { type: "result", result: resultOf(await connection.send<Task>({ path, signal })) };
     return;
   }
   const reader = response.body.getReader();
@@ -124,9 +124,8 @@ async function readUnlessSilent(
   }
 }
 
-/** The result is part of the task; what else there is of it stays behind. */
-async function readResult(connection: Connection, path: string, signal: AbortSignal): Promise<AgentResult> {
-  const task = await connection.send<AgentResult>({ path, signal });
+/** A task as the service describes it is its result and more. */
+export function resultOf(task: AgentResult): AgentResult {
   return {
     task_id: task.task_id,
     session_id: task.session_id,

@@ -8,6 +8,7 @@ export {
   type PageQuery,
   type SubmitOptions,
   type TaskQuery,
+  type UsageQuery,
 } from "./client.ts";
 export type {
   Accepted,
@@ -22,10 +23,19 @@ export type {
   BatchBody,
   BatchItem,
   CancelBody,
+  CreatedKey,
   Delta,
+  Drill,
+  DrillBody,
+  DrillPath,
   Entry,
   FailedAttempt,
+  Fault,
+  Faults,
+  FaultsBody,
   ForkBody,
+  Key,
+  KeyBody,
   Message,
   ModelEntry,
   Page,
@@ -45,6 +55,8 @@ export type {
   TaskSummary,
   ToolOutcome,
   Unfinished,
+  UsageDimension,
+  UsageSum,
 } from "./wire.ts";
 export {
   ConflictError,

@@ -30,6 +30,8 @@ export interface TaskBody {
   cost_budget_usd?: number | undefined;
   deadline_ms?: number | undefined;
   priority?: number | undefined;
+  /** Its model turns go through the provider's batch API: slower, and at half the price. */
+  deferred?: boolean | { within_ms?: number | undefined; otherwise?: "call" | "fail" | undefined } | undefined;
   /**
    * What becomes of it if a task of the session is at work. `queue` (default): it is a task of its own, after it. `inject`:
    * it is given to that task before its next model turn. `interrupt`: the same, and a model turn in flight is cut off.
@@ -134,6 +136,7 @@ export type Entry = EntryBody & { seq: number; at: string };
 
 export type EntryBody =
   | ModelEntry
+  | { kind: "deferred"; call_id: string; model: string; until: string }
   | { kind: "intent"; call_id: string; tool: string; key: string }
   | { kind: "tool"; call_id: string; tool: string; outcome: ToolOutcome; ms: number }
   | QuestionEntry
@@ -149,11 +152,28 @@ export interface ModelEntry {
   calls: PlannedCall[];
   finish: "stop" | "calls" | "length" | "content_filter" | "interrupted";
   model: string;
-  usage: { input: number; cached: number; output: number; reasoning: number; estimated: boolean };
+  usage: Usage;
   cost_usd: number | null;
   ttft_ms: number;
   tpot_ms: number;
   attempts: FailedAttempt[];
+  /** Why this candidate of the route and no other. */
+  choice?: { strategy: string; reason: string };
+  /** The fault of a game day that the answer came through in spite of. */
+  injected?: string;
+  /** No model was asked: the answer to the same question was at hand. */
+  hit?: "cache";
+  /** With a hit: what the answer took when a model gave it. */
+  saved?: { usage: Usage; cost_usd: number | null };
+}
+
+/** Tokens of a model call. `input` includes `cached`, `output` includes `reasoning`; `estimated`: nobody reported them. */
+export interface Usage {
+  input: number;
+  cached: number;
+  output: number;
+  reasoning: number;
+  estimated: boolean;
 }
 
 export type AssistantPart =
@@ -175,6 +195,12 @@ export interface FailedAttempt {
   code: string;
   message: string;
   ms: number;
+  at?: string;
+  /** What it used and cost, though it gave no answer that counts. */
+  usage?: Usage;
+  cost_usd?: number | null;
+  /** The fault of a game day that struck it. */
+  injected?: string;
 }
 
 /** `large`: the whole value is at `/tasks/{id}/values/{hash}`, and `output` holds only its beginning as text. */
@@ -312,10 +338,44 @@ export interface AgentDetail extends Omit<Agent, "tools"> {
   }[];
 }
 
+// --- usage ------------------------------------------------------------------------------------------------------------
+
+export type UsageDimension = "agent" | "session" | "user" | "model" | "day" | "key";
+
+/** What calls to models used and cost, by what was asked for. */
+export interface UsageSum {
+  agent?: string | null;
+  session_id?: string | null;
+  user_id?: string | null;
+  model?: string;
+  /** In UTC, as in "2026-11-21". */
+  day?: string;
+  /** The virtual key that was used. */
+  key_id?: string | null;
+  calls: number;
+  /** Of the calls: those that gave no answer that counts, and were paid for. */
+  failed_calls: number;
+  /** Of the calls: those whose tokens nobody reported. */
+  estimated_calls: number;
+  /** Of the calls: those of models whose price is unknown; `cost_usd` is without them. */
+  unpriced_calls: number;
+  input_tokens: number;
+  cached_tokens: number;
+  output_tokens: number;
+  reasoning_tokens: number;
+  /** Null: the price of none of the calls is known. */
+  cost_usd: number | null;
+}
+
+// --- experiments with model calls ---------------------------------------------------------------------------------------
+
+export type { Drill, DrillBody, DrillPath, Fault, Faults, FaultsBody, ModelErrorCode } from "./experiment-wire.ts";
+
 // --- the service ---------------------------------------------------------------------------------------------------------
 
 export interface Readiness {
-  status: "ready" | "not_ready";
+  /** `degraded`: it works, but what needs a model that is out waits for it. */
+  status: "ready" | "degraded" | "not_ready";
   checks: { name: string; ok: boolean; detail: string }[];
 }
 
@@ -329,3 +389,7 @@ export interface Problem {
   path?: string;
   instance?: string;
 }
+
+// --- virtual keys -------------------------------------------------------------------------------------------------------
+
+export type { CreatedKey, Key, KeyBody } from "./keys.ts";
