@@ -16,9 +16,10 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { isObject, type JsonObject } from "../agent/json.ts";
+import { isObject, type Json, type JsonObject } from "../agent/json.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import { messageOf } from "../platform/errors.ts";
+import { createBatches, type Batches, type MockBatch } from "./mock-provider/batches.ts";
 import { anthropic } from "./mock-provider/anthropic.ts";
 import { openaiChat } from "./mock-provider/openai-chat.ts";
 import { openaiResponses } from "./mock-provider/openai-responses.ts";
@@ -30,6 +31,7 @@ import {
   type WireFormat,
 } from "./mock-provider/wire-format.ts";
 
+export type { MockBatch } from "./mock-provider/batches.ts";
 export type { MockCall, MockMessage, MockReply, MockRequest, MockUsage } from "./mock-provider/wire-format.ts";
 
 /** Something that goes wrong. `reply` is what would have been said. */
@@ -65,6 +67,10 @@ export interface MockProviderOptions {
   readonly script: MockScript;
   /** Default: any free port. */
   readonly port?: number;
+  /** When a batch of the batch APIs ends: as soon as it is asked for, or when `endBatches` is called. Default "at_once". */
+  readonly batches?: "at_once" | "when_told";
+  /** Called when a batch has been taken, before whoever sent it is told. If it throws, the batch is refused with 400. */
+  readonly onBatch?: (batch: MockBatch) => unknown;
   /** For `latencyMs` and `delayBetweenChunksMs`; default: real time. */
   readonly clock?: Clock;
 }
@@ -75,6 +81,9 @@ export interface MockProvider extends AsyncDisposable {
   readonly url: string;
   /** Every request so far. */
   readonly requests: readonly MockRequest[];
+  /** What was handed in through the batch APIs so far. Their calls are among `requests` when the batch has ended. */
+  readonly batches: readonly MockBatch[];
+  endBatches(): void;
   /** Stops at once; requests that hang are cut off. */
   close(): Promise<void>;
 }
@@ -96,8 +105,15 @@ const eventStream = { "content-type": "text/event-stream", "cache-control": "no-
 export async function startMockProvider(options: MockProviderOptions): Promise<MockProvider> {
   const requests: MockRequest[] = [];
   const clock = options.clock ?? systemClock;
+  const exchange = { requests, clock, script: options.script };
+  const batches = createBatches({
+    clock,
+    endAtOnce: options.batches !== "when_told",
+    onBatch: options.onBatch ?? (() => undefined),
+    reply: (call) => replyInBatch(call, exchange),
+  });
   const server = createServer((incoming, response) => {
-    serve(incoming, { response, requests, clock, script: options.script }).catch((thrown: unknown) => {
+    serve(incoming, { ...exchange, response, batches }).catch((thrown: unknown) => {
       if (response.headersSent) response.destroy();
       else sendJson(response, { status: 400, body: { error: { message: `mock provider: ${messageOf(thrown)}` } } });
     });
@@ -114,22 +130,33 @@ export async function startMockProvider(options: MockProviderOptions): Promise<M
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    batches: batches.all,
+    endBatches: () => batches.end(),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-interface Exchange {
+interface Exchange extends Scripted {
   readonly response: ServerResponse;
+  readonly batches: Batches;
+}
+
+interface Scripted {
   readonly requests: MockRequest[];
   readonly clock: Clock;
   readonly script: MockScript;
 }
 
-async function serve(incoming: IncomingMessage, { response, requests, clock, script }: Exchange): Promise<void> {
+async function serve(incoming: IncomingMessage, exchange: Exchange): Promise<void> {
+  const { response, requests, clock, script, batches } = exchange;
   const pieces: Buffer[] = [];
   for await (const piece of incoming) pieces.push(piece as Buffer);
-  const request = describe(incoming, { text: Buffer.concat(pieces).toString(), attempt: requests.length + 1 });
+  const text = Buffer.concat(pieces).toString();
+  const { method = "GET", url: path = "/", headers } = incoming;
+  const inBatch = await batches.answer({ method, path, text, origin: `http://${headers.host}` });
+  if (inBatch !== undefined) return sendBatch(response, inBatch.body);
+  const request = describe({ path, headers }, { text, attempt: requests.length + 1 });
   requests.push(request);
   const step = await stepOf(script, request);
   const format = request.format === "other" ? null : formats[request.format];
@@ -141,8 +168,29 @@ async function serve(incoming: IncomingMessage, { response, requests, clock, scr
   await sendReply(response, step, { format, request, clock });
 }
 
-function describe(incoming: IncomingMessage, { text, attempt }: { text: string; attempt: number }): MockRequest {
-  const path = incoming.url ?? "/";
+/** What the script answers to a call of a batch: a reply, or an error. */
+async function replyInBatch({ path, body }: { path: string; body: JsonObject }, { requests, script }: Scripted) {
+  const request = describe({ path, headers: {} }, { text: JSON.stringify(body), attempt: requests.length + 1 });
+  requests.push(request);
+  const step = await stepOf(script, request);
+  const format = request.format === "other" ? openaiChat : formats[request.format];
+  if (!("fault" in step)) return { status: 200, body: format.body(completeReply(step, request)) };
+  if (step.fault !== "status") throw new Error(`a call in a batch cannot ${step.fault}`);
+  return {
+    status: step.status,
+    body: format.error(step.status, `The mock provider was told to answer ${step.status}.`),
+  };
+}
+
+function sendBatch(response: ServerResponse, body: Json | string): void {
+  if (typeof body !== "string") return sendJson(response, { status: 200, body });
+  response.writeHead(200, { "content-type": "application/x-jsonl" }).end(body);
+}
+
+function describe(
+  { path, headers }: { path: string; headers: IncomingMessage["headers"] },
+  { text, attempt }: { text: string; attempt: number },
+): MockRequest {
   const parsed: unknown = text === "" ? {} : JSON.parse(text);
   const body: JsonObject = isObject(parsed) ? parsed : {};
   const name = formatNames.find((candidate) => path.split("?")[0] === formats[candidate].path);
@@ -150,7 +198,7 @@ function describe(incoming: IncomingMessage, { text, attempt }: { text: string; 
     attempt,
     format: name ?? "other",
     path,
-    headers: incoming.headers as Record<string, string | undefined>,
+    headers: headers as Record<string, string | undefined>,
     model: typeof body["model"] === "string" ? body["model"] : "",
     stream: body["stream"] === true,
     messages: name ? formats[name].messagesOf(body) : [],

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Delta } from "../agent/conversation.ts";
+import { plainRoute } from "../agent/route.ts";
 import type { ModelRequest } from "../gateway/model-gateway.ts";
+import { someCaller } from "../../test/support/model-caller.ts";
 import { type GatewayScript, scriptedGateway } from "./scripted-model.ts";
 
 function requestOf(deltas: Delta[] = [], signal = new AbortController().signal): ModelRequest {
   const messages = [{ role: "user" as const, text: "Hi" }];
   const onDelta = (delta: Delta): void => void deltas.push(delta);
-  return { route: ["test/model"], system: "", messages, tools: [], maxOutputTokens: 10, signal, onDelta };
+  const caller = someCaller;
+  const route = plainRoute(["test/model"]);
+  return { route, system: "", messages, tools: [], maxOutputTokens: 10, caller, signal, onDelta };
 }
 
 test("turns are played in order, with their deltas, and requests are kept", async () => {
@@ -54,4 +58,24 @@ test("a gate holds a turn until it opens, or until the call is aborted", async (
   await assert.rejects(aborted, (reason) => reason === "enough");
   gate.resolve();
   assert.equal((await held).finish, "stop");
+});
+
+test("an interruption ends a turn that waits with what it had said by then", async () => {
+  const gateway = scriptedGateway(() => ({ first: "Work", text: "ing", gate: new Promise(() => {}) }));
+  const interrupt = new AbortController();
+  const deltas: Delta[] = [];
+  const reply = gateway.call({ ...requestOf(deltas), interruption: interrupt.signal });
+  interrupt.abort();
+  const { parts, finish } = await reply;
+  assert.deepEqual([parts, finish], [[{ type: "text", text: "Work" }], "interrupted"]);
+  assert.deepEqual(deltas, [{ type: "text", text: "Work" }]);
+});
+
+test("a script that fails when its call has been aborted is not left alone", async () => {
+  const stop = new AbortController();
+  const gateway = scriptedGateway(() => {
+    stop.abort("enough");
+    return Promise.reject(new Error("too late"));
+  });
+  await assert.rejects(gateway.call(requestOf([], stop.signal)), (reason) => reason === "enough");
 });

@@ -10,6 +10,7 @@
 import type { AssistantPart, Usage } from "../agent/conversation.ts";
 import type { FailedAttempt, FinishReason } from "../agent/journal.ts";
 import type { Json } from "../agent/json.ts";
+import { modelsOf } from "../agent/route.ts";
 import type { ModelGateway, ModelReply, ModelRequest } from "../gateway/model-gateway.ts";
 
 export interface ScriptedTurn {
@@ -54,7 +55,9 @@ export function scriptedGateway(script: GatewayScript): ScriptedGateway {
     async call(request) {
       request.signal.throwIfAborted();
       const number = requests.push(request);
-      const turn = await unlessAborted(turnOf(script, request, number), request.signal);
+      const asked = turnOf(script, request, number);
+      if (await unlessInterrupted(asked, request)) return replyOf({ finish: "interrupted" }, { request, number });
+      const turn = await asked;
       if (turn.first) request.onDelta({ type: "text", text: turn.first });
       const interrupted = await unlessInterrupted(Promise.resolve(turn.gate), request);
       if (interrupted) return replyOf({ text: turn.first ?? "", finish: "interrupted" }, { request, number });
@@ -83,7 +86,7 @@ function replyOf(turn: ScriptedTurn, { request, number }: { request: ModelReques
   return {
     parts,
     finish: turn.finish ?? (turn.calls?.length ? "calls" : "stop"),
-    model: request.route[0] ?? "scripted/model",
+    model: modelsOf(request.route)[0] ?? "scripted/model",
     usage: { input: 10, cached: 0, output: 5, reasoning: 0, estimated: false, ...turn.usage },
     costMicros: turn.costMicros === undefined ? 0 : turn.costMicros,
     ttftMs: 0,
@@ -108,10 +111,11 @@ async function unlessInterrupted(wait: Promise<unknown>, { signal, interruption 
 async function unlessAborted<T>(wait: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const onAbort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    signal.throwIfAborted();
-    return await Promise.race([wait, aborted.promise]);
+    // The abort is first: of two that have happened it is the one that counts.
+    return await Promise.race([aborted.promise, wait]);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

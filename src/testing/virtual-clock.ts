@@ -49,19 +49,7 @@ export function createVirtualClock(start = 0): VirtualClock {
     now: () => now,
     monotonic: () => now - start,
     timer,
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        if (signal?.aborted) return reject(signal.reason);
-        const onAbort = (): void => {
-          cancel();
-          reject(signal?.reason);
-        };
-        const cancel = timer(ms, () => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve();
-        });
-        signal?.addEventListener("abort", onAbort, { once: true });
-      }),
+    sleep: sleepOn(timer),
     async advance(ms) {
       const until = now + ms;
       await continuations();
@@ -77,4 +65,21 @@ export function createVirtualClock(start = 0): VirtualClock {
       return alarms.size;
     },
   };
+}
+
+/** The sleep of a clock whose timers are these. */
+export function sleepOn(timer: Clock["timer"]): Clock["sleep"] {
+  return (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const onAbort = (): void => {
+        cancel();
+        reject(signal?.reason);
+      };
+      const cancel = timer(ms, () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
 }
