@@ -2,6 +2,10 @@
 import type { AgentDefinition } from "./agent/definition.ts";
 import { overloadLimits, type OverloadOptions } from "./engine/overload.ts";
 import { queueRules, type TenantRules } from "./engine/queue-rules.ts";
+import { namedRoutes, type NamedRouteOptions } from "./gateway/route/named-routes.ts";
+import { gatewaySettings, type GatewayOptions } from "./gateway/options.ts";
+import { createPrices, type ModelFacts } from "./gateway/cost.ts";
+import { parseExperiments, type ExperimentOptions } from "./gateway/experiments/experiments.ts";
 import { InvalidInputError, messageOf } from "./platform/errors.ts";
 import { createToolCatalogue } from "./tools/catalogue.ts";
 import type { Tool } from "./tools/define-tool.ts";
@@ -20,6 +24,10 @@ export interface HoldfastConfig {
   readonly tenantRules?: TenantRules;
   /** By the name of the tenant. */
   readonly tenants?: Readonly<Record<string, TenantRules>>;
+  /** What models cost and how much they can read, by `provider/model`, where the public list does not know or is wrong. */
+  readonly models?: Readonly<Record<string, ModelFacts>>;
+  /** How models are called: attempts, time limits, what their providers allow; and what is tried out on purpose. */
+  readonly gateway?: GatewayOptions & ExperimentOptions & NamedRouteOptions;
   /** When a process that cannot keep up refuses new tasks with 503; `false`: never. */
   readonly overload?: OverloadOptions | false;
 }
@@ -43,7 +51,14 @@ export function defineConfig(config: HoldfastConfig): HoldfastConfig {
       }
     }
   }
+  const { slots } = config;
+  if (slots !== undefined && !(Number.isInteger(slots) && slots > 0))
+    throw invalid(`slots is ${slots}, but must be a whole number above 0.`, "/slots");
   queueRules(config);
+  createPrices(config.models);
+  gatewaySettings(config.gateway);
+  namedRoutes(config.gateway);
+  parseExperiments(config.gateway);
   if (config.overload !== undefined && config.overload !== false) overloadLimits(config.overload);
   return config;
 }

@@ -4,12 +4,14 @@
  */
 import { createHash } from "node:crypto";
 import { hostname } from "node:os";
+import { plainRoute } from "./agent/route.ts";
 import type { HoldfastConfig } from "./config.ts";
 import { defineConfig, toolsOf } from "./config.ts";
+import { createDeferral } from "./deferral.ts";
 import { agentProgram } from "./engine/agent-program.ts";
 import type { AgentResult } from "./engine/agent-result.ts";
 import { createBacklog } from "./engine/backlog.ts";
-import { createConversations, historyShare } from "./engine/conversations.ts";
+import { createConversations } from "./engine/conversations.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { overloadLimits, watchOverload, type Overload } from "./engine/overload.ts";
 import { openProgram, type OpenProgram } from "./engine/program.ts";
@@ -28,16 +30,21 @@ import { Feeds } from "./events/feeds.ts";
 import { carryHints } from "./events/hints.ts";
 import { savePartials } from "./events/partial-saver.ts";
 import { openRedis, type Redis } from "./events/redis.ts";
-import { createModelGateway } from "./gateway/gateway.ts";
-import type { ModelGateway } from "./gateway/model-gateway.ts";
-import { createProviders } from "./gateway/providers/registry.ts";
+import { createPrices, type Prices } from "./gateway/cost.ts";
+import { defaultBatches, type BatchTuning } from "./gateway/deferred/batch-tuning.ts";
+import type { DeferredCalls } from "./gateway/deferred/deferred-calls.ts";
+import type { Experiments } from "./gateway/experiments/experiments.ts";
+import type { ModelGateway, ModelStatus } from "./gateway/model-gateway.ts";
+import { openGateway } from "./open-gateway.ts";
+import { createModelService } from "./model-service.ts";
 import { systemClock, type Clock } from "./platform/clock.ts";
-import { assert } from "./platform/errors.ts";
+import { assert, messageOf } from "./platform/errors.ts";
 import { watchEventLoop, type EventLoop } from "./platform/event-loop.ts";
 import { systemId, type NewId } from "./platform/ids.ts";
 import { systemRandom, type Random } from "./platform/random.ts";
 import { processEnvironment, readSettings, type Settings } from "./platform/settings.ts";
 import type { BrokerDoor, BrokerDoorDeps } from "./server/broker/broker-door.ts";
+import type { ModelService } from "./server/openai/model-service.ts";
 import type { Database } from "./store/database.ts";
 import { migrate } from "./store/migrate.ts";
 import { openPglite } from "./store/pglite.ts";
@@ -51,7 +58,7 @@ import { createToolRunner } from "./tools/runner.ts";
 export interface HoldfastOptions {
   /** Default: from the environment. */
   readonly settings?: Settings;
-  /** What this process does; default both. An `api` process accepts and shows tasks, a `worker` runs them. */
+  /** What this process does; default all. `api` accepts and shows tasks, `worker` runs them, `gateway` calls models. */
   readonly roles?: readonly Role[];
   /** Only these agents run in this process; default all. */
   readonly hostedAgents?: readonly string[];
@@ -62,7 +69,7 @@ export interface HoldfastOptions {
   readonly tuning?: Partial<Tuning>;
 }
 
-export type Role = "api" | "worker";
+export type Role = "api" | "worker" | "gateway";
 
 export interface Parts {
   readonly database: Database;
@@ -82,9 +89,17 @@ export interface Tuning {
   /** How long a stopping process waits for what is in flight; milliseconds. */
   readonly drainMs: number;
   readonly retries: RetryPolicy;
+  /** How deferred tasks use the batch APIs of providers. */
+  readonly batches: BatchTuning;
 }
 
-const defaultTuning: Tuning = { leaseMs: 5_000, pollMs: 500, drainMs: 20_000, retries: defaultRetries };
+const defaultTuning: Tuning = {
+  leaseMs: 5_000,
+  pollMs: 500,
+  drainMs: 20_000,
+  retries: defaultRetries,
+  batches: defaultBatches,
+};
 const defaultSlots = 256;
 
 /** A task that was submitted, to wait for, watch or cancel. */
@@ -110,6 +125,12 @@ export interface Holdfast {
   readonly worker: Worker | undefined;
   /** Asked by whoever takes tasks from outside, before reading them. */
   readonly overload: Overload;
+  /** Faults and drills of model calls. */
+  readonly experiments: Experiments;
+  /** How the models do that this process called, as it sees them. */
+  modelStatus(): readonly ModelStatus[];
+  /** Models, and who may call them. */
+  readonly models: ModelService;
   /** Accepts a task; it is durable when this resolves. */
   submit(request: TaskRequest): Promise<TaskHandle>;
   task(id: string): TaskHandle;
@@ -124,8 +145,45 @@ export interface Holdfast {
 export async function createHoldfast(config: HoldfastConfig, options: HoldfastOptions = {}): Promise<Holdfast> {
   defineConfig(config);
   const settings = options.settings ?? readSettings(processEnvironment);
-  const parts = assembleParts(settings, options);
+  const parts = assembleParts(config, settings, options);
   const database = options.parts?.database ?? (await openDatabase(settings, { ...options, ...parts }));
+  // Each is undone in the reverse order: what brings and does work, and then what it needs to get to its end.
+  const work = new AsyncDisposableStack();
+  const opened = new AsyncDisposableStack();
+  const stop = async (): Promise<void> => {
+    try {
+      await work.disposeAsync();
+    } finally {
+      await opened.disposeAsync();
+    }
+  };
+  opened.defer(() => database.close());
+  try {
+    return await start({ config, options, settings, parts: { ...parts, database }, work, opened, stop });
+  } catch (error) {
+    await stop().catch((second: unknown) => parts.log.error({ error: messageOf(second) }, "closing broke"));
+    throw error;
+  }
+}
+
+/** With what follows from the configuration; the gateway comes with the store, which it shares limits by. */
+interface WorkingParts extends Omit<Parts, "gateway"> {
+  readonly prices: Prices;
+}
+
+interface Starting {
+  readonly config: HoldfastConfig;
+  readonly options: HoldfastOptions;
+  readonly settings: Settings;
+  readonly parts: WorkingParts;
+  readonly work: AsyncDisposableStack;
+  readonly opened: AsyncDisposableStack;
+  readonly stop: () => Promise<void>;
+}
+
+async function start(starting: Starting): Promise<Holdfast> {
+  const { config, options, settings, parts, work, opened, stop } = starting;
+  const { database } = parts;
   await migrate(database);
   const store = createStore(database);
   // The lock of the data directory proves that nobody else lives: what a killed process left goes on at once.
@@ -133,6 +191,7 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
 
   const hub = new Hub();
   const metrics = createMetrics();
+  opened.defer(() => metrics.close());
   const tuning = { ...defaultTuning, ...options.tuning };
   const tools = createToolRunner({
     catalogue: createToolCatalogue(toolsOf(config)),
@@ -142,23 +201,31 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
   const agents = new Map(config.agents.map((agent) => [agent.name, agent]));
   const feeds = new Feeds(hub);
   const rules = queueRules(config);
-  const { maxPerSession } = rules;
-  const shared = { ...parts, store, hub, feeds, metrics, tools, agents, rules, maxPerSession, pollMs: tuning.pollMs };
-  const worker = startWorker({ ...shared, database, config, options, tuning, settings });
+  const opening = { ...starting, gateway: options.parts?.gateway, store, metrics };
+  const { gateway, experiments, modelStatus } = openGateway(opening);
+  const shared = { ...parts, gateway, store, hub, feeds, metrics, tools, agents, rules, pollMs: tuning.pollMs };
+  const deferral = createDeferral({ ...shared, settings, batches: tuning.batches });
+  const worker = startWorker({ ...shared, deferred: deferral.calls, config, options, tuning, settings });
+  work.defer(() => worker?.stop());
+  if (worker !== undefined) opened.defer(deferral.keep());
   const engine = createEngine({ ...shared, worker, backlog: createBacklog(shared) });
   const limits = config.overload === false ? undefined : overloadLimits(config.overload ?? {});
   const overload = watchOverload({ ...shared, limits });
+  work.defer(() => overload.stop());
   const redis = settings.redisUrl === null ? undefined : await openRedis({ url: settings.redisUrl, log: parts.log });
-  const runsHere = (taskId: string): boolean => worker?.runs(taskId) === true;
-  const stopReading = readFeeds({ ...shared, runsHere });
-  const stopMessages = await startMessages({ ...shared, redis, settings, runsHere }, database);
+  opened.defer(() => redis?.close());
+  const runsHere = (taskId: string): boolean => worker?.tenantOf(taskId) !== undefined;
+  opened.defer(readFeeds({ ...shared, runsHere }));
+  opened.defer(await startMessages({ ...shared, redis, settings, runsHere }, database));
   const hosted = worker === undefined ? [] : (options.hostedAgents ?? [...agents.keys()]);
   const door = await openDoor(
     { ...shared, engine, overload, agents: hosted },
     { redis, settings, lockMs: tuning.leaseMs },
   );
-  const stopPartials = savePartials(shared);
-  const stopRetention = keepRetention({ ...shared, retention: settings.retention });
+  opened.defer(() => door?.close());
+  work.defer(() => door?.stopTaking());
+  opened.defer(savePartials(shared));
+  opened.defer(keepRetention({ ...shared, retention: settings.retention }));
   return {
     engine,
     store,
@@ -168,38 +235,33 @@ export async function createHoldfast(config: HoldfastConfig, options: HoldfastOp
     config,
     worker,
     overload,
+    experiments,
+    modelStatus,
+    models: createModelService({ ...shared, settings, config }),
     async submit(request) {
       const { task, messageId } = await engine.submit(onlyTenant, request);
       return taskHandle(engine, task.taskId, messageId);
     },
     task: (id) => taskHandle(engine, id),
-    async stop() {
-      await door?.stopTaking();
-      overload.stop();
-      // The first of all: nothing more is claimed from this moment on.
-      await worker?.stop();
-      await stopRetention();
-      await door?.close();
-      await stopPartials();
-      await stopReading();
-      await stopMessages();
-      await redis?.close();
-      await metrics.close();
-      await database.close();
-    },
+    stop,
   };
 }
 
-function assembleParts(settings: Settings, { parts = {} }: HoldfastOptions): Omit<Parts, "database"> {
+function assembleParts(
+  { models }: HoldfastConfig,
+  settings: Settings,
+  { parts = {} }: HoldfastOptions,
+): Omit<WorkingParts, "database"> {
   const clock = parts.clock ?? systemClock;
+  const prices = createPrices(models);
   const random = parts.random ?? systemRandom;
   return {
     clock,
     random,
+    prices,
     newId: parts.newId ?? systemId,
     log: parts.log ?? createLogger({ level: settings.logLevel, format: settings.logFormat }),
     eventLoop: parts.eventLoop ?? watchEventLoop(),
-    gateway: parts.gateway ?? createModelGateway({ providers: createProviders(settings.providers), clock, random }),
   };
 }
 
@@ -247,7 +309,9 @@ async function openDoor(
   return openBrokerDoor({ ...parts, broker });
 }
 
-interface WorkerParts extends Parts {
+interface WorkerParts extends WorkingParts {
+  readonly gateway: ModelGateway;
+  readonly deferred: DeferredCalls;
   readonly store: Store;
   readonly hub: Hub;
   readonly metrics: Metrics;
@@ -264,15 +328,14 @@ function startWorker(parts: WorkerParts): Worker | undefined {
   const { store, config, options, tuning, settings, agents } = parts;
   if (options.roles?.includes("worker") === false) return undefined;
   const conversations = createConversations({ store });
-  const defaultRoute = settings.defaultRoute.length > 0 ? settings.defaultRoute : ["rules/default"];
+  const defaultRoute = plainRoute(settings.defaultRoute.length > 0 ? settings.defaultRoute : ["rules/default"]);
   const open: OpenProgram = async (task) => {
     const agent = agents.get(task.agent);
     assert(
       agent !== undefined,
       `Task ${task.id} of agent "${task.agent}" was claimed by a process that does not host it.`,
     );
-    const { tokens } = { ...agent.limits, ...task.input.limits };
-    const history = await conversations.before(task, Math.floor(tokens * historyShare));
+    const history = await conversations.before(task, { ...agent.limits, ...task.input.limits });
     return openProgram(agentProgram({ deps: { ...parts, defaultRoute }, agent, task, history }));
   };
   const worker = new Worker({
