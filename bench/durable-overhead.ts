@@ -8,6 +8,7 @@
 import type { Effect } from "../src/agent/journal.ts";
 import { createCoalescer } from "../src/store/coalescer.ts";
 import type { Database } from "../src/store/database.ts";
+import { walBytes } from "./databases.ts";
 import { runTask, startHoldfast } from "./holdfast.ts";
 import { measure, type Load, type Measured } from "./measure.ts";
 import { stepsPerTask } from "./work.ts";
@@ -27,7 +28,7 @@ export async function measureDurableOverhead(
   database: Database,
   { levels, load }: { levels: readonly number[]; load: Load },
 ): Promise<Row[]> {
-  await database.script("create table bench_entry (task_id uuid, seq int, body json, primary key (task_id, seq))");
+  await createRawTable(database);
   const rows: Row[] = [];
   const add = async (
     row: Pick<Row, "subject" | "concurrency" | "stepsPerTask">,
@@ -56,6 +57,10 @@ export async function measureDurableOverhead(
   return rows;
 }
 
+export async function createRawTable(database: Database): Promise<void> {
+  await database.script("create table bench_entry (task_id uuid, seq int, body json, primary key (task_id, seq))");
+}
+
 type RawInsert = (row: { task_id: string; seq: number; body: unknown }) => Promise<undefined>;
 
 export function createRawInsert(database: Database): RawInsert {
@@ -76,7 +81,7 @@ export function createRawInsert(database: Database): RawInsert {
   });
 }
 
-export async function rawTask(insert: RawInsert): Promise<void> {
+async function rawTask(insert: RawInsert): Promise<void> {
   const task_id = crypto.randomUUID();
   for (let seq = 1; seq <= stepsPerTask; seq++) await insert({ task_id, seq, body: { text, seq } });
 }
@@ -87,11 +92,4 @@ async function bareInsert(database: Database): Promise<void> {
     text: "insert into bench_entry values ($1, 1, $2)",
     values: [crypto.randomUUID(), JSON.stringify({ text })],
   });
-}
-
-async function walBytes(database: Database): Promise<number | null> {
-  if (database.kind === "embedded") return null;
-  const sql = "select (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 as bytes";
-  const [row] = await database.query<{ bytes: number }>({ text: sql, values: [] });
-  return row?.bytes ?? null;
 }

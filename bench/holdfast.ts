@@ -6,6 +6,7 @@ import type { ModelGateway, ModelReply } from "../src/gateway/model-gateway.ts";
 import { readSettings } from "../src/platform/settings.ts";
 import type { Database } from "../src/store/database.ts";
 import { silentLogger } from "../src/telemetry/log.ts";
+import { borrowed } from "../test/support/running-holdfast.ts";
 import { callModel, callTool, prompt, type ToolInput, turns } from "./work.ts";
 
 export interface HoldfastOptions {
@@ -28,11 +29,11 @@ export async function startHoldfast(options: HoldfastOptions): Promise<Holdfast>
   });
   const limits = { maxSteps: turns + 1, tokens: 1_000_000 };
   const agent = defineAgent({ name: "bench", instructions: "Look things up.", tools: ["look_up"], limits });
-  const borrowed = typeof database === "string" ? {} : { database: { ...database, close: () => Promise.resolve() } };
+  const given = typeof database === "string" ? {} : { database: borrowed(database) };
   return createHoldfast(defineConfig({ agents: [agent], tools: [lookUp] }), {
     ...(roles && { roles }),
     settings: readSettings(typeof database === "string" ? { DATABASE_URL: database } : {}),
-    parts: { ...borrowed, gateway: instantModel, log: silentLogger },
+    parts: { ...given, gateway: instantModel, log: silentLogger },
   });
 }
 

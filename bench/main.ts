@@ -10,6 +10,8 @@
  *   npm run bench -- --capacity                     a million sessions, simulated with the costs measured here
  *   npm run bench -- --size                         what long tasks, waiting tasks and tasks in flight cost
  *   npm run bench -- --queue                        claims and fairness, with up to 100,000 tasks waiting
+ *   npm run bench -- --gate                         four processes and the limits of a provider; takes a quarter of an hour
+ *   npm run bench -- --gateway                      what the gateway adds to a call, beside another gateway and none
  *   npm run bench -- --streams                      event streams of tasks that run in another process
  *
  * Absolute figures hold only for the machine they were measured on: compare the ratios within one run. What each measures,
@@ -20,12 +22,15 @@ import { parseArgs } from "node:util";
 import { measureCapacity } from "./capacity/main.ts";
 import { compare } from "./comparison/compare.ts";
 import { comparisonMarkdown, writeInto } from "./comparison/report.ts";
-import { databasesToMeasure, serverToMeasure } from "./databases.ts";
+import { databasesToMeasure, openServer } from "./databases.ts";
 import { measureDurableOverhead } from "./durable-overhead.ts";
+import { measureGate } from "./gate.ts";
+import { measureGateway } from "./gateway/main.ts";
+import { printGateways } from "./gateway/report.ts";
 import type { Load } from "./measure.ts";
 import { measureStoredSessions } from "./stored-sessions.ts";
 import { measureClaims, measureWaits } from "./queue.ts";
-import { printDurableOverhead } from "./report.ts";
+import { printDurableOverhead, printStreams } from "./report.ts";
 import { measureScaleOut } from "./scale-out.ts";
 import { measureCostGrowth, measureInFlight, measureWaiting } from "./size.ts";
 import { measureStreams } from "./streams.ts";
@@ -44,6 +49,8 @@ const { values } = parseArgs({
     waiting: { type: "string", default: "100000" },
     queue: { type: "boolean", default: false },
     streams: { type: "boolean", default: false },
+    gate: { type: "boolean", default: false },
+    gateway: { type: "boolean", default: false },
     // With --peers or --scale-out: a server to use instead of one of the run's own.
     "database-url": { type: "string" },
     // With --peers:
@@ -56,32 +63,52 @@ const { values } = parseArgs({
 const databaseUrl = values["database-url"];
 
 if (values.peers) await runComparison();
-else if (values["stored-sessions"] !== undefined)
-  await measureStoredSessions(Number(values["stored-sessions"]), {
-    concurrency: Math.max(...levels()),
-    ...loadOf("8"),
-  });
+else if (values["scale-out"]) await measureScaleOut({ concurrency: highestLevel(), load: loadOf("8"), databaseUrl });
+else if (values["stored-sessions"] !== undefined) await runStoredSessions(values["stored-sessions"]);
 else if (values.capacity) await measureCapacity(loadOf("4"));
-else if (values.streams) await runStreams();
-else if (values["scale-out"])
-  await measureScaleOut({ concurrency: Math.max(...levels()), load: loadOf("8"), databaseUrl });
 else if (values.size) await runSize();
 else if (values.queue) await runQueue();
+else if (values.streams) await runStreams();
+else if (values.gate) await measureGate();
+else if (values.gateway) await runGateway();
 else await runDurableOverhead();
 
 function loadOf(defaultSeconds: string): Load {
-  const measureMs = Number(values.seconds ?? defaultSeconds) * 1_000;
+  const measureMs = numberOf("--seconds", values.seconds ?? defaultSeconds) * 1_000;
   return { warmUpMs: Math.min(2_000, measureMs / 2), measureMs };
 }
 
 function levels(usual = "1,16,128"): number[] {
-  return (values.levels ?? usual).split(",").map(Number);
+  return (values.levels ?? usual).split(",").map((level) => numberOf("--levels", level));
+}
+
+function highestLevel(): number {
+  return Math.max(...levels());
+}
+
+/** What is no number would be measured for no time, and look like a figure. */
+function numberOf(name: string, text: string): number {
+  const number = Number(text);
+  if (text.trim() !== "" && number >= 0 && Number.isFinite(number)) return number;
+  throw new Error(`${name} has ${JSON.stringify(text)} where a number is needed.`);
+}
+
+async function runStoredSessions(sessions: string): Promise<void> {
+  const load = { ...loadOf("8"), concurrency: highestLevel() };
+  await measureStoredSessions(numberOf("--stored-sessions", sessions), load);
 }
 
 async function runStreams(): Promise<void> {
   const { measureMs } = loadOf("10");
   console.log("\nEvent streams of 200 tasks that run in another process, which runs other tasks beside them\n");
-  console.table(await measureStreams(levels("0,200,2000"), { watchedTasks: 200, measureMs }));
+  printStreams(await measureStreams(levels("0,200,2000"), { watchedTasks: 200, measureMs }));
+}
+
+async function runGateway(): Promise<void> {
+  const { measureMs } = loadOf("10");
+  const rows = await measureGateway({ connections: levels("1,64"), measureMs, turns: 5 });
+  if (rows === undefined) return console.log("\nPostgreSQL is not reachable: the gateway has no database.");
+  printGateways(rows);
 }
 
 async function runDurableOverhead(): Promise<void> {
@@ -92,14 +119,16 @@ async function runDurableOverhead(): Promise<void> {
 }
 
 async function runSize(): Promise<void> {
-  for await (const { name, database } of serverToMeasure()) {
-    console.log(`\nWhat a step costs, by the length of its task, on ${name}\n`);
-    console.table(await measureCostGrowth(database, [10, 100, 1_000]));
-    console.log(`\nTasks in flight in one worker, on ${name}\n`);
-    console.table(await measureInFlight(database, Number(values["in-flight"])));
-    console.log(`\nTasks that wait, on ${name}\n`);
-    console.table(await measureWaiting(database, Number(values.waiting)));
-  }
+  // The memory of an embedded database would be counted as the worker's.
+  await using server = await openServer();
+  if (server === undefined) return console.log("\nPostgreSQL is not reachable: there is nothing to measure on.");
+  const { database } = server;
+  console.log("\nWhat a step costs, by the length of its task\n");
+  console.table(await measureCostGrowth(database, [10, 100, 1_000]));
+  console.log("\nTasks in flight in one worker\n");
+  console.table(await measureInFlight(database, numberOf("--in-flight", values["in-flight"])));
+  console.log("\nTasks that wait\n");
+  console.table(await measureWaiting(database, numberOf("--waiting", values.waiting)));
 }
 
 async function runQueue(): Promise<void> {
@@ -115,7 +144,7 @@ async function runComparison(): Promise<void> {
   const comparison = await compare({
     only: values.only?.split(",") ?? [],
     levels: levels(),
-    rounds: Number(values.rounds),
+    rounds: numberOf("--rounds", values.rounds),
     load: loadOf("8"),
     databaseUrl,
     absurdSql: values["absurd-sql"] && resolve(values["absurd-sql"]),

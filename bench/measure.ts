@@ -21,7 +21,7 @@ export interface Measured {
   readonly allTasks: number;
 }
 
-export interface MeasureOptions extends Load {
+interface MeasureOptions extends Load {
   readonly concurrency: number;
   /** Called when measuring begins and when it ends. */
   readonly onEdge?: (edge: "begin" | "end") => void;
@@ -68,6 +68,7 @@ export async function measure(task: () => Promise<void>, options: MeasureOptions
   };
 }
 
-function percentile(sorted: readonly number[], share: number): number {
+/** @param sorted ascending; NaN of none */
+export function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

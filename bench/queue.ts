@@ -13,8 +13,10 @@ import { firstTurn } from "../src/store/queries/claim.ts";
 import { createStore } from "../src/store/store.ts";
 import { silentLogger } from "../src/telemetry/log.ts";
 import { turnAfter } from "../src/engine/turns.ts";
+import { borrowed } from "../test/support/running-holdfast.ts";
+import { percentile } from "./measure.ts";
 
-export interface ClaimRow {
+interface ClaimRow {
   readonly waiting: number;
   readonly tenants: number;
   readonly "claims of": number;
@@ -46,7 +48,7 @@ export async function measureClaims(database: Database): Promise<ClaimRow[]> {
           await store.reconcile({ id: worker, running: [] });
         }
         times.sort((a, b) => a - b);
-        const at = (share: number): string => times[Math.floor(claims * share)]!.toFixed(2);
+        const at = (share: number): string => percentile(times, share).toFixed(2);
         rows.push({ waiting, tenants, "claims of": limit, "p50 ms": at(0.5), "p95 ms": at(0.95) });
       }
     }
@@ -56,7 +58,7 @@ export async function measureClaims(database: Database): Promise<ClaimRow[]> {
   return rows;
 }
 
-export interface WaitRow {
+interface WaitRow {
   readonly "in the way": string;
   readonly "first of 3, ms": string;
   readonly "last of 3, ms": string;
@@ -99,10 +101,9 @@ export async function measureWaits(database: Database): Promise<WaitRow[]> {
 
 function startHoldfast(database: Database) {
   const config = defineConfig({ agents: [defineAgent({ name: agent, instructions: "Answer." })], slots });
-  const borrowed: Database = { ...database, close: () => Promise.resolve() };
   return createHoldfast(config, {
     settings: readSettings({}),
-    parts: { database: borrowed, gateway: briefModel, log: silentLogger },
+    parts: { database: borrowed(database), gateway: briefModel, log: silentLogger },
   });
 }
 

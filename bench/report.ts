@@ -1,5 +1,6 @@
 /** Prints what was measured, with the ratios that the claims are about. */
 import type { Row } from "./durable-overhead.ts";
+import type { StreamFigures } from "./streams.ts";
 
 export function printDurableOverhead(rows: readonly Row[]): void {
   const bare = rows.find(({ subject }) => subject === "bare INSERT, one commit");
@@ -22,6 +23,25 @@ export function printDurableOverhead(rows: readonly Row[]): void {
     };
   });
   console.table(lines);
+}
+
+export function printStreams(rows: readonly StreamFigures[]): void {
+  const lines = rows.map((row) => ({
+    subscribers: row.subscribers,
+    "KiB each": rounded(row.kbPerSubscriber, 1),
+    "entries told": row.entries,
+    "p50 ms": rounded(row.p50Ms),
+    "p99 ms": rounded(row.p99Ms),
+    "pieces of text/s": rounded(row.deltasPerSecond),
+    "worker's other tasks/s": rounded(row.workerTasksPerSecond),
+    "statements/s": rounded(row.statementsPerSecond, 1),
+  }));
+  console.table(lines);
+}
+
+/** Nothing where there is no figure. */
+function rounded(value: number, digits = 0): number | "" {
+  return Number.isFinite(value) ? Number(value.toFixed(digits)) : "";
 }
 
 function percent(share: number): string {

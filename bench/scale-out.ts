@@ -10,7 +10,7 @@ import { cpuMsOf, cpuMsOfTree } from "./comparison/cpu.ts";
 import { type PostgresServer, usePostgres } from "./comparison/postgres-server.ts";
 import type { Load, Measured } from "./measure.ts";
 
-export interface ScaleOutOptions {
+interface ScaleOutOptions {
   /** Tasks in flight. */
   readonly concurrency: number;
   readonly load: Load;

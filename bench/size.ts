@@ -4,14 +4,16 @@
  *
  * The memory is that of this process, after the garbage collector has run, with the database on a server beside it.
  */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { createHoldfast, defineAgent, defineConfig, defineTool, type Holdfast } from "../src/index.ts";
 import type { ModelGateway } from "../src/gateway/model-gateway.ts";
 import { readSettings } from "../src/platform/settings.ts";
 import type { Database } from "../src/store/database.ts";
 import { silentLogger } from "../src/telemetry/log.ts";
 import { scriptedGateway } from "../src/testing/scripted-model.ts";
+import { borrowed } from "../test/support/running-holdfast.ts";
+import { walBytes } from "./databases.ts";
+import { collectGarbage } from "./garbage.ts";
+import { percentile } from "./measure.ts";
 
 const text = "x".repeat(400);
 const limits = { maxSteps: 1_000_000, tokens: 1_000_000_000 };
@@ -27,11 +29,10 @@ const lookUp = defineTool({
 
 async function start(database: Database, gateway: ModelGateway, slots: number): Promise<Holdfast> {
   const agent = defineAgent({ name: "bench", instructions: "Look things up.", tools: ["look_up"], limits });
-  const borrowed: Database = { ...database, close: () => Promise.resolve() };
   const config = defineConfig({ agents: [agent], tools: [lookUp], slots, maxWaiting: slots + 1_000_000 });
   return createHoldfast(config, {
     settings: readSettings({}),
-    parts: { database: borrowed, gateway, log: silentLogger },
+    parts: { database: borrowed(database), gateway, log: silentLogger },
   });
 }
 
@@ -47,14 +48,14 @@ export async function measureCostGrowth(
       return turn === count - 1 ? { text } : { text, calls: [{ name: "look_up", input: { turn } }] };
     });
     const holdfast = await start(database, gateway, 16);
-    const walBefore = await number(database, wal);
+    const walBefore = (await walBytes(database)) ?? Number.NaN;
     const cpuBefore = process.cpuUsage();
     const from = performance.now();
     const task = await holdfast.submit({ prompt: text });
     await task.result();
     const ms = performance.now() - from;
     const cpu = process.cpuUsage(cpuBefore);
-    const walBytes = (await number(database, wal)) - walBefore;
+    const wal = ((await walBytes(database)) ?? Number.NaN) - walBefore;
     await holdfast.stop();
     const entries = "from entry e where task_id = $1";
     rows.push({
@@ -63,7 +64,7 @@ export async function measureCostGrowth(
       "stored bytes/step": Math.round(
         (await number(database, `select sum(pg_column_size(e))::float8 as n ${entries}`, task.id)) / count,
       ),
-      "WAL bytes/step": Math.round(walBytes / count),
+      "WAL bytes/step": Math.round(wal / count),
       "ms/step": (ms / count).toFixed(2),
       "CPU ms/step": ((cpu.user + cpu.system) / 1_000 / count).toFixed(2),
     });
@@ -96,21 +97,24 @@ export async function measureWaiting(database: Database, tasks: number): Promise
   return [row(0, empty), row(tasks, full)];
 }
 
-/** What a worker takes and how long its looks take: the median of many. */
+/** What a worker takes and how long its looks take. */
 async function use(holdfast: Holdfast): Promise<{ rssMb: number; wakeMs: number; taskMs: number }> {
-  const wakes = await times(20, () => holdfast.store.wakeDue());
-  const runs = await times(20, async () => (await holdfast.submit({ prompt: text })).result());
-  return { rssMb: memory().rssMb, wakeMs: wakes, taskMs: runs };
+  const wakeMs = await medianMs(20, () => holdfast.store.wakeDue());
+  const taskMs = await medianMs(20, async () => (await holdfast.submit({ prompt: text })).result());
+  return { rssMb: memory().rssMb, wakeMs, taskMs };
 }
 
-async function times(count: number, run: () => Promise<unknown>): Promise<number> {
+async function medianMs(count: number, run: () => Promise<unknown>): Promise<number> {
   const all: number[] = [];
   for (let index = 0; index < count; index++) {
     const from = performance.now();
     await run();
     all.push(performance.now() - from);
   }
-  return all.sort((a, b) => a - b)[Math.floor(count / 2)] ?? Number.NaN;
+  return percentile(
+    all.sort((a, b) => a - b),
+    0.5,
+  );
 }
 
 async function fill(database: Database, tasks: number): Promise<void> {
@@ -180,15 +184,12 @@ export async function measureInFlight(database: Database, tasks: number): Promis
 }
 
 function memory(): { rssMb: number; heapMb: number } {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  collect();
-  collect();
+  // What a first collection finalises is freed by the second.
+  collectGarbage();
+  collectGarbage();
   const { rss, heapUsed } = process.memoryUsage();
   return { rssMb: rss / 1_048_576, heapMb: heapUsed / 1_048_576 };
 }
-
-const wal = "select (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 as n";
 
 async function number(database: Database, text: string, ...values: unknown[]): Promise<number> {
   return (await database.query<{ n: number }>({ text, values }))[0]?.n ?? Number.NaN;

@@ -2,19 +2,16 @@
  * Claim: what is stored does not slow down what runs. The same load on an empty database and on one that keeps a million
  * sessions, in new sessions and as next messages of stored ones. The stored ones are copies of one that was really held.
  */
-import { migrate } from "../src/store/migrate.ts";
-import { openPostgres } from "../src/store/postgres.ts";
 import type { Database } from "../src/store/database.ts";
 import type { Holdfast } from "../src/index.ts";
-import { createServerDatabase } from "../test/support/databases.ts";
+import { openServer } from "./databases.ts";
 import { runTask, startHoldfast } from "./holdfast.ts";
 import { measure, type Load } from "./measure.ts";
 
 export async function measureStoredSessions(sessions: number, load: Load & { concurrency: number }): Promise<void> {
-  const server = await createServerDatabase();
+  await using server = await openServer();
   if (server === undefined) return console.log("PostgreSQL is not reachable: there is nothing to store sessions on.");
-  const database = await openPostgres({ url: server.url });
-  await migrate(database);
+  const { database } = server;
   const holdfast = await startHoldfast({ database });
   const inNewSession = () => runTask(holdfast);
   const inStoredSession = () => runTask(holdfast, `stored-${Math.ceil(Math.random() * sessions)}`);
@@ -30,8 +27,6 @@ export async function measureStoredSessions(sessions: number, load: Load & { con
     console.table(rows);
   } finally {
     await holdfast.stop();
-    await database.close();
-    await server.drop();
   }
 }
 
@@ -56,7 +51,8 @@ async function store(holdfast: Holdfast, database: Database, sessions: number): 
     insert into entry (task_id, seq, epoch, kind, at, body)
     select c.id, e.seq, e.epoch, e.kind, e.at, e.body from copy c, entry e where e.task_id = '${template.id}';
   `);
-  await database.script("analyze");
+  // What was stored is written out before anything is measured beside it.
+  await database.script("analyze; checkpoint");
 }
 
 async function printSizes(database: Database, sessions: number): Promise<void> {

@@ -1,5 +1,6 @@
-/** One process of the bench of streams: the worker, the API, or the readers. It answers its parent's questions. */
+/** A process of bench/streams.ts: the worker, the API, or the readers. It answers questions, a line each. */
 import { connect, type Socket } from "node:net";
+import { createInterface } from "node:readline";
 import { createHoldfast, defineAgent, defineConfig, defineTool, type Holdfast } from "../src/index.ts";
 import type { ModelGateway } from "../src/gateway/model-gateway.ts";
 import { systemClock } from "../src/platform/clock.ts";
@@ -8,6 +9,8 @@ import { createHttpServer } from "../src/server/http/server.ts";
 import { openPostgres } from "../src/store/postgres.ts";
 import { silentLogger } from "../src/telemetry/log.ts";
 import { scriptedGateway } from "../src/testing/scripted-model.ts";
+import { collectGarbage } from "./garbage.ts";
+import { percentile } from "./measure.ts";
 
 const piece = "Twenty-four characters. ";
 const piecesPerTurn = 20;
@@ -17,26 +20,23 @@ const otherTasks = 16;
 
 type Answers = Record<string, () => Promise<object>>;
 
-const [role = "", json = "{}"] = process.argv.slice(2);
-const settings = JSON.parse(json) as {
+const settings = JSON.parse(process.argv[2] ?? "") as {
+  role: "worker" | "api" | "readers";
   url: string;
   base: string;
   subscribers: number;
   watchedTasks: number;
   measureMs: number;
 };
-const parts: Record<string, () => Promise<{ ready: object; answers: Answers }>> = { worker, api, readers };
-const { ready, answers } = await parts[role]!();
-process.on("message", (question) => {
-  answers[String(question)]!().then(
-    (value) => process.send!(value),
-    (error: unknown) => {
-      console.error(error);
-      process.exit(1);
-    },
-  );
-});
-process.send!(ready);
+const { ready, answers } = await { worker, api, readers }[settings.role]();
+print(ready);
+for await (const question of createInterface({ input: process.stdin })) print(await answers[question]!());
+// Its tasks and streams would go on without anybody to ask for them.
+process.exit();
+
+function print(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
 
 async function worker(): Promise<{ ready: object; answers: Answers }> {
   const holdfast = await start(["worker"]);
@@ -66,7 +66,7 @@ async function api(): Promise<{ ready: object; answers: Answers }> {
   const holdfast = await start(["api"], () => (statements += 1));
   const base = await createHttpServer(holdfast).listen({ host: "127.0.0.1", port: 0 });
   const heldKb = (): number => {
-    globalThis.gc?.();
+    collectGarbage();
     const { heapUsed, external } = process.memoryUsage();
     return (heapUsed + external) / 1024;
   };
@@ -105,7 +105,7 @@ async function start(roles: ("api" | "worker")[], onStatement: () => void = () =
   });
 }
 
-/** The one agent talks for four seconds before every call of its tool, without end; the other answers at once. */
+/** The one agent talks for four seconds before every call of its tool, up to its last step; the other answers at once. */
 function talkingGateway(): ModelGateway {
   const instant = scriptedGateway(() => ({ text: piece }));
   const talking = scriptedGateway(({ messages }) => ({
@@ -141,7 +141,14 @@ async function readers(): Promise<{ ready: object; answers: Answers }> {
       if (madeAt >= since) latencies.push(now - madeAt);
     }
   };
-  await Promise.all(Array.from({ length: subscribers }, (_, n) => subscribe(base, taskIds[n % watchedTasks]!, onData)));
+  // A task has no more than 25 turns, which are 100 seconds: then its streams end, and the figures would be those of fewer.
+  let ended = 0;
+  await Promise.all(
+    Array.from({ length: subscribers }, async (_, n) => {
+      const socket = await subscribe(base, taskIds[n % watchedTasks]!, onData);
+      socket.on("close", () => (ended += 1));
+    }),
+  );
   return {
     ready: {},
     answers: {
@@ -150,12 +157,12 @@ async function readers(): Promise<{ ready: object; answers: Answers }> {
         deltas = 0;
         await systemClock.sleep(measureMs);
         const sorted = latencies.toSorted((a, b) => a - b);
-        const share = (part: number): number => sorted[Math.floor(sorted.length * part)] ?? Number.NaN;
+        if (ended > 0) throw new Error(`${ended} streams ended while they were measured.`);
         return {
           subscribers,
           entries: sorted.length,
-          p50Ms: share(0.5),
-          p99Ms: share(0.99),
+          p50Ms: percentile(sorted, 0.5),
+          p99Ms: percentile(sorted, 0.99),
           deltasPerSecond: deltas / (measureMs / 1_000),
         };
       },

@@ -9,14 +9,13 @@
  * Latency is from the moment an entry is made, in the worker, to its arrival at a subscriber, by the one clock of this
  * machine.
  */
-import { fork, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { createServerDatabase } from "../test/support/databases.ts";
+import { startProcess, type BenchProcess } from "./comparison/bench-process.ts";
 
 export interface StreamFigures {
   readonly subscribers: number;
-  /** Of the process that serves them, for each, when all are connected and their tasks talk. */
+  /** Of the process that serves them, for each, when all are connected and their tasks talk; NaN without any. */
   readonly kbPerSubscriber: number;
   readonly entries: number;
   readonly p50Ms: number;
@@ -32,6 +31,10 @@ interface StreamLoad {
   readonly watchedTasks: number;
   readonly measureMs: number;
 }
+
+const partFile = join(import.meta.dirname, "streams-part.ts");
+/** Beyond the time that measuring takes: to start, and to connect them all. */
+const patienceMs = 120_000;
 
 /** One row for each number of subscribers. @throws Error where there is no server to measure on */
 export async function measureStreams(levels: readonly number[], load: StreamLoad): Promise<StreamFigures[]> {
@@ -49,62 +52,38 @@ export async function measureStreams(levels: readonly number[], load: StreamLoad
 }
 
 async function measureOne(url: string, load: StreamLoad & { subscribers: number }): Promise<StreamFigures> {
-  const worker = await startPart("worker", { url });
-  const api = await startPart("api", { url });
-  const parts = [worker, api];
-  try {
-    const { base, emptyKb } = api.ready as { base: string; emptyKb: number };
-    const readers = await startPart("readers", { base, ...load });
-    parts.push(readers);
-    const before = await ask<{ statements: number; heldKb: number }>(api, "state");
-    await ask(worker, "reset");
-    type Seen = Omit<StreamFigures, "kbPerSubscriber" | "workerTasksPerSecond" | "statementsPerSecond">;
-    const seen = await ask<Seen>(readers, "measure");
-    const after = await ask<{ statements: number; heldKb: number }>(api, "state");
-    const { tasks } = await ask<{ tasks: number }>(worker, "state");
-    const seconds = load.measureMs / 1_000;
-    return {
-      ...seen,
-      kbPerSubscriber: load.subscribers === 0 ? 0 : (after.heldKb - emptyKb) / load.subscribers,
-      workerTasksPerSecond: tasks / seconds,
-      statementsPerSecond: (after.statements - before.statements) / seconds,
-    };
-  } finally {
-    for (const { child } of parts) {
-      const exited = once(child, "exit");
-      child.kill("SIGKILL");
-      await exited;
-    }
-  }
+  await using open = new AsyncDisposableStack();
+  const start = (role: string, settings: object): BenchProcess => {
+    const values = [{ role, ...settings }];
+    return open.use(startProcess(partFile, { values, patienceMs: load.measureMs + patienceMs }));
+  };
+  const worker = start("worker", { url });
+  await worker.nextLine();
+  const api = start("api", { url });
+  const { base, emptyKb } = (await api.nextLine()) as { base: string; emptyKb: number };
+  const readers = start("readers", { base, ...load });
+  await readers.nextLine();
+  const before = await ask<ApiState>(api, "state");
+  await ask(worker, "reset");
+  type Seen = Omit<StreamFigures, "kbPerSubscriber" | "workerTasksPerSecond" | "statementsPerSecond">;
+  const seen = await ask<Seen>(readers, "measure");
+  const after = await ask<ApiState>(api, "state");
+  const { tasks } = await ask<{ tasks: number }>(worker, "state");
+  const seconds = load.measureMs / 1_000;
+  return {
+    ...seen,
+    kbPerSubscriber: load.subscribers === 0 ? Number.NaN : (after.heldKb - emptyKb) / load.subscribers,
+    workerTasksPerSecond: tasks / seconds,
+    statementsPerSecond: (after.statements - before.statements) / seconds,
+  };
 }
 
-interface Part {
-  readonly child: ChildProcess;
-  readonly ready: unknown;
+interface ApiState {
+  readonly statements: number;
+  readonly heldKb: number;
 }
 
-async function startPart(role: string, settings: object): Promise<Part> {
-  const child = fork(fileURLToPath(new URL("./streams-part.ts", import.meta.url)), [role, JSON.stringify(settings)], {
-    execArgv: [...process.execArgv, "--expose-gc"],
-  });
-  return { child, ready: await answerOf(child) };
-}
-
-async function ask<Answer>({ child }: Part, question: string): Promise<Answer> {
-  child.send(question);
-  return (await answerOf(child)) as Answer;
-}
-
-async function answerOf(child: ChildProcess): Promise<unknown> {
-  const died = new AbortController();
-  const ended = once(child, "exit", { signal: died.signal }).then(
-    ([code]) => Promise.reject(new Error(`A part of the bench ended with ${String(code)}.`)),
-    () => undefined,
-  );
-  try {
-    const [answer] = (await Promise.race([once(child, "message"), ended])) as [unknown];
-    return answer;
-  } finally {
-    died.abort();
-  }
+async function ask<Answer>(part: BenchProcess, question: string): Promise<Answer> {
+  part.send(question);
+  return (await part.nextLine()) as Answer;
 }

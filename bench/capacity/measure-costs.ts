@@ -3,12 +3,10 @@
  * timed with the number of items it carried, and a line is fitted through them.
  */
 import type { Holdfast } from "../../src/index.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { openPostgres } from "../../src/store/postgres.ts";
 import type { Database, Statement } from "../../src/store/database.ts";
-import { createServerDatabase } from "../../test/support/databases.ts";
+import { openServer, walBytes } from "../databases.ts";
 import { runTask, startHoldfast } from "../holdfast.ts";
-import { measure, type Load } from "../measure.ts";
+import { measure, percentile, type Load } from "../measure.ts";
 import { turns } from "../work.ts";
 import type { Costs, FlushCost, Write } from "./model.ts";
 
@@ -19,16 +17,15 @@ export interface MeasuredCosts extends Costs {
 
 const levels = [1, 4, 16, 64, 128];
 /** A submit, an append for each turn but the last, a finish. */
-export const writesPerTask = turns + 1;
+const writesPerTask = turns + 1;
 
 type Samples = Record<Write, [items: number, ms: number][]>;
 
 /** @returns undefined where there is no PostgreSQL server */
 export async function measureCosts(load: Load): Promise<MeasuredCosts | undefined> {
-  const server = await createServerDatabase();
+  await using server = await openServer();
   if (server === undefined) return undefined;
-  const database = await openPostgres({ url: server.url });
-  await migrate(database);
+  const { database } = server;
   const samples: Samples = { submit: [], append: [], finish: [] };
   const holdfast = await startHoldfast({ database: timed(database, samples), effect: "read" });
   try {
@@ -37,13 +34,11 @@ export async function measureCosts(load: Load): Promise<MeasuredCosts | undefine
     return { ...costs, flush };
   } finally {
     await holdfast.stop();
-    await database.close();
-    await server.drop();
   }
 }
 
 async function measureAt(holdfast: Holdfast, load: Load, database: Database): Promise<Omit<MeasuredCosts, "flush">> {
-  const walBefore = await readNumber(database, "(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8");
+  const walBefore = (await walBytes(database)) ?? Number.NaN;
   let tasks = 0;
   let last = { concurrency: 0, tasksPerSecond: 0, workerMs: 0 };
   for (const concurrency of levels) {
@@ -54,11 +49,8 @@ async function measureAt(holdfast: Holdfast, load: Load, database: Database): Pr
     const workerMs = (user + system) / 1_000 / measured.allTasks / writesPerTask;
     last = { concurrency, tasksPerSecond: measured.tasksPerSecond, workerMs };
   }
-  const walAfter = await readNumber(database, "(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8");
-  const stored = await readNumber(
-    database,
-    "(pg_total_relation_size('task') + pg_total_relation_size('entry') + pg_total_relation_size('session'))::float8",
-  );
+  const walAfter = (await walBytes(database)) ?? Number.NaN;
+  const stored = await storedBytes(database);
   const { workerMs, ...check } = last;
   return { workerMs, check, walBytesPerTask: (walAfter - walBefore) / tasks, storedBytesPerTask: stored / tasks };
 }
@@ -87,7 +79,7 @@ function fit(samples: readonly [number, number][]): FlushCost {
   const byItems = Map.groupBy(samples, ([items]) => items);
   const points = [...byItems].map(([items, seen]) => {
     const times = seen.map(([, ms]) => ms).sort((a, b) => a - b);
-    return { items, ms: times[Math.floor(times.length / 2)]!, weight: seen.length };
+    return { items, ms: percentile(times, 0.5), weight: seen.length };
   });
   const total = points.reduce((sum, { weight }) => sum + weight, 0);
   const meanItems = points.reduce((sum, { items, weight }) => sum + items * weight, 0) / total;
@@ -101,7 +93,9 @@ function fit(samples: readonly [number, number][]): FlushCost {
   return { fixedMs: Math.max(0, meanMs - itemMs * meanItems), itemMs };
 }
 
-async function readNumber(database: Database, expression: string): Promise<number> {
-  const [row] = await database.query<{ value: number }>({ text: `select ${expression} as value`, values: [] });
-  return row!.value;
+async function storedBytes(database: Database): Promise<number> {
+  const tables = ["task", "entry", "session"].map((name) => `pg_total_relation_size('${name}')`);
+  const text = `select (${tables.join(" + ")})::float8 as bytes`;
+  const [row] = await database.query<{ bytes: number }>({ text, values: [] });
+  return row!.bytes;
 }

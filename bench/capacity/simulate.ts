@@ -6,9 +6,10 @@
  */
 import TinyQueue from "tinyqueue";
 import { seededRandom } from "../../test/support/seeded-random.ts";
+import { percentile } from "../measure.ts";
 import type { Costs, Outcome, Plant, Workload, Write } from "./model.ts";
 
-export interface Simulation {
+interface Simulation {
   readonly workload: Workload;
   readonly plant: Plant;
   readonly costs: Costs;
@@ -231,8 +232,4 @@ function exponential(random: () => number, mean: number): number {
 function logNormal(random: () => number, median: number, sigma: number): number {
   const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   return median * Math.exp(sigma * normal);
-}
-
-function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { atExit } from "./at-exit.ts";
+import { atExit } from "../../test/support/at-exit.ts";
 
 export interface BenchProcess extends AsyncDisposable {
   readonly pid: number;

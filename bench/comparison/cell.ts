@@ -19,7 +19,7 @@ export interface Stage {
   readonly absurdSql: string;
 }
 
-export const benchFolder = join(import.meta.dirname, "..");
+const benchFolder = join(import.meta.dirname, "..");
 export const peersFolder = join(benchFolder, "peers");
 
 /** Beyond the time that warming up and measuring take: for an engine whose tasks take very long. */

@@ -9,7 +9,7 @@ import { usePostgres } from "./postgres-server.ts";
 import type { Checked } from "./subject.ts";
 import { type SubjectEntry, subjects } from "./subjects.ts";
 
-export interface ComparisonOptions {
+interface ComparisonOptions {
   /** Names of subjects, or how they begin; empty: all. */
   readonly only: readonly string[];
   readonly levels: readonly number[];

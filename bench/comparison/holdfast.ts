@@ -3,11 +3,11 @@ import { migrate } from "../../src/store/migrate.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
 import { runTask, startHoldfast } from "../holdfast.ts";
 import { countRows } from "./count-rows.ts";
-import { runSubject, type Subject } from "./subject.ts";
+import { runSubject } from "./subject.ts";
 
-const stepsSql = `select (select count(*) from task) + (select count(*) from entry) as count`;
+const stepsSql = "select (select count(*) from task) + (select count(*) from entry) as count";
 
-export const holdfastSubject: Subject = {
+await runSubject({
   prepare: async ({ databaseUrl }) => {
     const database = await openPostgres({ url: databaseUrl });
     await migrate(database);
@@ -22,6 +22,4 @@ export const holdfastSubject: Subject = {
       stop: () => holdfast.stop(),
     };
   },
-};
-
-if (import.meta.main) await runSubject(holdfastSubject);
+});

@@ -7,9 +7,9 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../test/support/free-port.ts";
-import { atExit, removeWhileEnding } from "./at-exit.ts";
+import { atExit, removeWhileEnding } from "../../test/support/at-exit.ts";
 
-export interface OwnServer<Address> {
+interface OwnServer<Address> {
   readonly address: Address;
   readonly pid: number;
   readonly stop: () => Promise<void>;
@@ -58,7 +58,8 @@ interface ServerPlan<Address> {
   readonly isReady: () => Promise<boolean>;
 }
 
-async function startServer<Address>(plan: ServerPlan<Address>): Promise<OwnServer<Address>> {
+/** Starts a server in a directory of its own and waits until it is ready. */
+export async function startServer<Address>(plan: ServerPlan<Address>): Promise<OwnServer<Address>> {
   const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-server-"));
   const env = { ...process.env, ...plan.env };
   const server = spawn(plan.command, plan.args(directory), { cwd: directory, env, stdio: "ignore" });
@@ -99,7 +100,7 @@ async function terminate(server: ChildProcess): Promise<void> {
   clearTimeout(force);
 }
 
-async function answersOn(port: number): Promise<boolean> {
+export async function answersOn(port: number): Promise<boolean> {
   const socket = connect({ host: "127.0.0.1", port });
   try {
     await once(socket, "connect");

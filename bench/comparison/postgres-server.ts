@@ -5,17 +5,17 @@
  *
  * With `url` it is a server that is there already. Then what others do on it is counted as well.
  */
-import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { chown, mkdtemp, rm, statfs } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { mkdtemp, rm, statfs } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Client } from "pg";
 import { freePort } from "../../test/support/free-port.ts";
-import { postgresBinaries } from "../../test/support/postgres-binaries.ts";
-import { atExit, removeWhileEnding } from "./at-exit.ts";
+import { postgresAccount, postgresBinaries } from "../../test/support/postgres-binaries.ts";
+import { atExit, removeWhileEnding } from "../../test/support/at-exit.ts";
 import { parentOf } from "./cpu.ts";
 
 export interface MeasuredDatabase {
@@ -78,7 +78,7 @@ export async function usePostgres(given: string | undefined): Promise<PostgresSe
 
 async function startServer(plan: { bin: string; directory: string; port: number }): Promise<ChildProcess> {
   const { bin, directory, port } = plan;
-  const options = { ...(await serverAccount(directory)), cwd: directory };
+  const options = { ...(await postgresAccount(directory)), cwd: directory };
   const data = join(directory, "data");
   const initdb = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"];
   await promisify(execFile)(join(bin, "initdb"), initdb, options);
@@ -139,15 +139,6 @@ async function connectWhenReady(url: string): Promise<Client> {
 
 function isLocal(url: string): boolean {
   return ["127.0.0.1", "localhost", "[::1]", ""].includes(new URL(url).hostname);
-}
-
-/** PostgreSQL refuses to run as root: then it is the user that its packages make. */
-async function serverAccount(directory: string): Promise<{ uid?: number; gid?: number }> {
-  if (userInfo().uid !== 0) return {};
-  const id = (flag: string): number => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
-  const account = { uid: id("-u"), gid: id("-g") };
-  await chown(directory, account.uid, account.gid);
-  return account;
 }
 
 function statementsModule(bin: string): Record<string, string> {

@@ -4,16 +4,16 @@
  */
 import { migrate } from "../../src/store/migrate.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
-import { createRawInsert } from "../durable-overhead.ts";
+import { createRawInsert, createRawTable } from "../durable-overhead.ts";
 import { prompt, runTurns } from "../work.ts";
 import { countRows } from "./count-rows.ts";
-import { runSubject, type Subject } from "./subject.ts";
+import { runSubject } from "./subject.ts";
 
-export const rawSubject: Subject = {
+await runSubject({
   prepare: async ({ databaseUrl }) => {
     const database = await openPostgres({ url: databaseUrl });
     await migrate(database);
-    await database.script("create table bench_entry (task_id uuid, seq int, body json, primary key (task_id, seq))");
+    await createRawTable(database);
     await database.close();
   },
   start: async ({ databaseUrl }) => {
@@ -35,6 +35,4 @@ export const rawSubject: Subject = {
       stop: () => database.close(),
     };
   },
-};
-
-if (import.meta.main) await runSubject(rawSubject);
+});
