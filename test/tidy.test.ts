@@ -36,12 +36,13 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   governance: below,
   engine: [...below, ...capabilities, "events"],
   orchestrator: [...below, ...capabilities, "events", "engine"],
+  evaluation: [...below, "gateway", "tools", "events", "engine"],
   // Of the client only the shapes of the API, which the server answers in; see `isAllowed`.
   server: [...below, ...capabilities, "events", "engine", "orchestrator", "client"],
-  ".": [...below, ...capabilities, "events", "engine", "orchestrator", "server"],
+  ".": [...below, ...capabilities, "events", "engine", "orchestrator", "evaluation", "server"],
   client: ["agent", "platform"],
   testing: ["agent", "platform", "gateway", "tools"],
-  cli: [...below, ...capabilities, "events", "engine", "orchestrator", "server", "client", "."],
+  cli: [...below, ...capabilities, "events", "engine", "orchestrator", "evaluation", "server", "client", "."],
 };
 
 /** Libraries that only one room knows, so that they can be replaced there. */

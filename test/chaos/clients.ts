@@ -19,6 +19,8 @@ export interface Told {
 
 export interface Clients {
   readonly told: readonly Told[];
+  /** Rejects when an answer came that no fault explains. */
+  readonly failed: Promise<never>;
   /** Begins no more conversations; resolves when all tasks have ended, or with what is left after that time. */
   finish(withinMs: number): Promise<void>;
 }
@@ -30,17 +32,20 @@ export function startClients(deps: { client: Client; clock: Clock; random: Rando
   const told: Told[] = [];
   const enough = new AbortController();
   const giveUp = new AbortController();
-  const running = Array.from({ length: lanes }, async (_, lane) => {
-    for (let turn = 0; !enough.signal.aborted; turn++) {
-      await converse(deps, { sessionId: `lane-${lane}-${turn}`, told, signal: giveUp.signal });
-    }
-  });
+  const running = Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      for (let turn = 0; !enough.signal.aborted; turn++) {
+        await converse(deps, { sessionId: `lane-${lane}-${turn}`, told, signal: giveUp.signal });
+      }
+    }),
+  );
   return {
     told,
+    failed: failureOf(running),
     async finish(withinMs) {
       enough.abort();
       const cancel = deps.clock.timer(withinMs, () => giveUp.abort());
-      await Promise.all(running);
+      await running;
       cancel();
     },
   };
@@ -60,8 +65,11 @@ async function converse(
     if (accepted === undefined) break;
     const task: Told = { taskId: accepted.task_id, sessionId, place, entries: [], result: undefined };
     told.push(task);
-    watching.push(watch(deps, task, signal));
-    if (random() < 0.5) await watching.at(-1);
+    const watched = watch(deps, task, signal);
+    // It may fail while the next task is submitted: then it is thrown below.
+    watched.catch(() => undefined);
+    watching.push(watched);
+    if (random() < 0.5) await watched;
   }
   await Promise.all(watching);
 }
@@ -96,4 +104,12 @@ export async function untilAnswered<Result>(
     await clock.sleep(100, signal).catch(() => undefined);
   }
   return undefined;
+}
+
+/** Rejects with what a piece of work fails with, and never resolves: for a race with something else. */
+export function failureOf(work: Promise<unknown>): Promise<never> {
+  const failed = work.then(() => new Promise<never>(() => {}));
+  // Whoever does not race is told by the work itself.
+  failed.catch(() => undefined);
+  return failed;
 }

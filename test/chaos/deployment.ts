@@ -2,25 +2,19 @@
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../src/platform/clock.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
-import type { Database } from "../../src/store/database.ts";
 import { startProcess, startScript, type Child } from "../support/child.ts";
 import { cleanEnvironment } from "../support/command.ts";
 import { freePort } from "../support/free-port.ts";
-import { sql } from "../support/stored-tasks.ts";
+import { heldBy } from "../support/stored-tasks.ts";
 import type { ThrowawayPostgres } from "../support/throwaway-postgres.ts";
 import type { Ledger } from "./ledger.ts";
 import type { WorkerOrders } from "./worker.ts";
 
-export const workerCount = 3;
+const workerCount = 3;
 /** The defaults of the product. */
 export const tuning = { leaseMs: 5_000, drainMs: 20_000 };
 
 const restartAfterMs = 200;
-
-export interface HeldTask {
-  readonly id: string;
-  readonly epoch: number;
-}
 
 /** A process that is started again until the deployment ends. */
 export interface Place {
@@ -68,18 +62,17 @@ export async function startDeployment(postgres: ThrowawayPostgres, ledger: Ledge
   const workers = Array.from({ length: workerCount }, () => fill(startWorker));
   const api = fill(startApi);
   const places = [...workers, api];
-  const isUp = async (place: Place): Promise<number> => {
-    while (place.pid === undefined) await clock.sleep(10);
+  const isUp = async (place: Place, signal: AbortSignal): Promise<number> => {
+    while (place.pid === undefined) await clock.sleep(10, signal);
     return place.pid;
   };
-  await Promise.all(places.map(isUp));
   return {
     postgres,
     database,
     workers,
     api,
     isUp,
-    allUp: () => Promise.all(places.map(isUp)),
+    allUp: (signal: AbortSignal) => Promise.all(places.map((place) => isUp(place, signal))),
     url: `http://127.0.0.1:${apiPort}`,
     heldBy: (pid: number) => heldBy(database, pid),
     async stop(): Promise<void> {
@@ -89,12 +82,6 @@ export async function startDeployment(postgres: ThrowawayPostgres, ledger: Ledge
       await database.close();
     },
   };
-}
-
-async function heldBy(database: Database, pid: number): Promise<HeldTask[]> {
-  const text = `select t.id, t.epoch from task t join worker w on w.id = t.lease_owner
-                where t.status = 'running' and w.info->>'pid' = $1`;
-  return database.query<HeldTask>(sql(text, String(pid)));
 }
 
 /** A worker prints its process id, an API that it is ready. */

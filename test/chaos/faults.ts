@@ -1,13 +1,15 @@
 /** What the chaos run does to the deployment. Each fault ends when everything is up again that it took down. */
 import type { Clock } from "../../src/platform/clock.ts";
 import type { Random } from "../../src/platform/random.ts";
-import { sql } from "../support/stored-tasks.ts";
-import { tuning, type Deployment, type HeldTask, type Place } from "./deployment.ts";
+import { sql, type HeldTask } from "../support/stored-tasks.ts";
+import { tuning, type Deployment, type Place } from "./deployment.ts";
 
-export interface FaultDeps {
+interface FaultDeps {
   readonly deployment: Deployment;
   readonly clock: Clock;
   readonly random: Random;
+  /** Aborts when the fault has lasted for too long: what it waits for will not come. */
+  readonly signal: AbortSignal;
   /** The time from the fault until work went on, if there was any to go on with. */
   readonly onResumed: (kind: FaultKind, ms: number) => void;
 }
@@ -36,17 +38,16 @@ const weights: Readonly<Record<FaultKind, number>> = {
 
 const faults: Readonly<Record<FaultKind, Fault>> = {
   "worker killed": async (deps: FaultDeps) => {
-    const { deployment } = deps;
     const { place, held, at } = await freezeAtWork(deps);
     await place.child.kill();
     await resumed(deps, { kind: "worker killed", held, at });
-    await deployment.isUp(place);
   },
 
-  "API killed": async ({ deployment, clock, onResumed }: FaultDeps) => {
+  "API killed": async (deps: FaultDeps) => {
+    const { deployment, clock, onResumed } = deps;
     const at = clock.monotonic();
     await deployment.api.child.kill();
-    while (!(await answers(deployment.url))) await clock.sleep(10);
+    await until(deps, () => answers(deployment.url));
     onResumed("API killed", clock.monotonic() - at);
   },
 
@@ -55,7 +56,7 @@ const faults: Readonly<Record<FaultKind, Fault>> = {
     const { place, held, at } = await freezeAtWork(deps);
     await resumed(deps, { kind: "worker stood still", held, at });
     const stillMs = deps.clock.monotonic() - at;
-    await deps.clock.sleep(Math.max(0, tuning.leaseMs + 1_000 - stillMs));
+    await deps.clock.sleep(Math.max(0, tuning.leaseMs + 1_000 - stillMs), deps.signal);
     place.child.signal("SIGCONT");
   },
 
@@ -72,14 +73,15 @@ const faults: Readonly<Record<FaultKind, Fault>> = {
   },
 
   "rolling restart": async (deps: FaultDeps) => {
-    for (const place of deps.deployment.workers) {
-      const pid = await deps.deployment.isUp(place);
-      const held = await deps.deployment.heldBy(pid);
-      const at = deps.clock.monotonic();
+    const { deployment, clock, signal } = deps;
+    for (const place of deployment.workers) {
+      const pid = await deployment.isUp(place, signal);
+      const held = await deployment.heldBy(pid);
+      const at = clock.monotonic();
       place.child.signal("SIGTERM");
-      await place.child.done().catch(() => undefined);
+      await until(deps, () => place.pid !== pid);
       await resumed(deps, { kind: "rolling restart", held, at });
-      await deps.deployment.isUp(place);
+      await deployment.isUp(place, signal);
     }
   },
 };
@@ -105,11 +107,12 @@ interface Frozen {
 }
 
 /** Stops a worker that is surely at work, and tells what it holds. */
-async function freezeAtWork({ deployment, clock, random }: FaultDeps): Promise<Frozen> {
+async function freezeAtWork(deps: FaultDeps): Promise<Frozen> {
+  const { deployment, clock, random, signal } = deps;
   const place = deployment.workers[Math.floor(random() * deployment.workers.length)]!;
   for (;;) {
-    const pid = await deployment.isUp(place);
-    while ((await deployment.heldBy(pid)).length < 2 && place.pid === pid) await clock.sleep(5);
+    const pid = await deployment.isUp(place, signal);
+    await until(deps, async () => place.pid !== pid || (await deployment.heldBy(pid)).length >= 2);
     place.child.signal("SIGSTOP");
     const at = clock.monotonic();
     const held = await deployment.heldBy(pid);
@@ -120,7 +123,7 @@ async function freezeAtWork({ deployment, clock, random }: FaultDeps): Promise<F
 
 /** Waits for the first entry that another process writes for one of the tasks. */
 async function resumed(
-  { deployment, clock, onResumed }: FaultDeps,
+  { deployment, clock, signal, onResumed }: FaultDeps,
   { kind, held, at }: { kind: FaultKind; held: readonly HeldTask[]; at: number },
 ): Promise<void> {
   if (held.length === 0) return;
@@ -134,7 +137,7 @@ async function resumed(
   while ((await deployment.database.query(next)).length === 0) {
     // They all had ended, or wait for a human: then nobody goes on with them.
     if (clock.monotonic() > giveUpAt) return;
-    await clock.sleep(5);
+    await clock.sleep(lookEveryMs, signal);
   }
   onResumed(kind, clock.monotonic() - at);
 }
@@ -147,10 +150,8 @@ async function restartPostgres(deps: FaultDeps, kind: FaultKind, mode: "fast" | 
 }
 
 /** Waits until tasks go on. */
-async function anyProgress(
-  { deployment, clock, onResumed }: FaultDeps,
-  { kind, at }: { kind: FaultKind; at: number },
-): Promise<void> {
+async function anyProgress(deps: FaultDeps, { kind, at }: { kind: FaultKind; at: number }): Promise<void> {
+  const { deployment, clock, onResumed } = deps;
   const count = sql("select count(*) as n from entry");
   const ask = async (): Promise<number | undefined> => {
     try {
@@ -160,10 +161,23 @@ async function anyProgress(
       return undefined;
     }
   };
-  let before: number | undefined;
-  while (before === undefined) before = await ask();
-  for (let now = await ask(); now === undefined || now <= before; now = await ask()) await clock.sleep(5);
+  const before = await until(deps, ask);
+  await until(deps, async () => ((await ask()) ?? 0) > before);
   onResumed(kind, clock.monotonic() - at);
+}
+
+const lookEveryMs = 5;
+
+/** Looks until there is something. @throws when the fault has lasted for too long */
+async function until<Found>(
+  { clock, signal }: FaultDeps,
+  look: () => Promise<Found | false | undefined> | Found | false | undefined,
+): Promise<Found> {
+  for (;;) {
+    const found = await look();
+    if (found !== false && found !== undefined) return found;
+    await clock.sleep(lookEveryMs, signal);
+  }
 }
 
 async function answers(url: string): Promise<boolean> {

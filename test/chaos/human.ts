@@ -7,10 +7,10 @@
 import type { Approval, Client } from "../../src/client/index.ts";
 import type { Clock } from "../../src/platform/clock.ts";
 import type { Random } from "../../src/platform/random.ts";
-import { untilAnswered } from "./clients.ts";
+import { failureOf, untilAnswered } from "./clients.ts";
 import type { Ledger } from "./ledger.ts";
 
-export interface HumanDeps {
+interface HumanDeps {
   readonly client: Client;
   readonly ledger: Ledger;
   readonly clock: Clock;
@@ -30,7 +30,14 @@ export interface Answered {
 const callIsOverMs = 2_000;
 const lookEveryMs = 300;
 
-export function startHuman(deps: HumanDeps): { answers: readonly Answered[]; stop(): Promise<void> } {
+export interface Human {
+  readonly answers: readonly Answered[];
+  /** Rejects when something was asked that no fault explains. */
+  readonly failed: Promise<never>;
+  stop(): Promise<void>;
+}
+
+export function startHuman(deps: HumanDeps): Human {
   const { client, clock } = deps;
   const answers: Answered[] = [];
   const enough = new AbortController();
@@ -51,6 +58,7 @@ export function startHuman(deps: HumanDeps): { answers: readonly Answered[]; sto
   })();
   return {
     answers,
+    failed: failureOf(working),
     async stop() {
       enough.abort();
       await working;

@@ -25,6 +25,8 @@ const clock = systemClock;
 const pauseMs = { least: 500, most: 3_000 };
 /** When no more faults come, everything must end within this time. */
 const settleMs = 90_000;
+/** The longest fault is a rolling restart: three times a drain, and a look for what resumes. Beyond it nothing goes on. */
+const longestFaultMs = 300_000;
 
 const { values } = parseArgs({
   options: {
@@ -43,37 +45,52 @@ console.log(toText(findings));
 process.exitCode = findings.violations.length === 0 ? 0 : 1;
 
 async function runChaos(forMinutes: number, withSeed: number): Promise<Findings> {
-  const directory = await mkdtemp(join(tmpdir(), "holdfast-chaos-"));
+  await using open = new AsyncDisposableStack();
+  const directory = open.adopt(await mkdtemp(join(tmpdir(), "holdfast-chaos-")), (path) =>
+    rm(path, { recursive: true }),
+  );
   const ledger = openLedger(join(directory, "ledger"));
-  await using postgres = await startThrowawayPostgres();
+  const postgres = open.use(await startThrowawayPostgres());
   if (postgres === undefined) throw new Error("There are no PostgreSQL binaries here: install postgresql.");
-  const deployment = await startDeployment(postgres, ledger, clock);
+  const deployment = open.adopt(await startDeployment(postgres, ledger, clock), (started) => started.stop());
+  await within(60_000, "The deployment does not start", (signal) => deployment.allUp(signal));
+  const client = createClient({ baseUrl: deployment.url });
+  // The load has chances of its own, so that the faults of a seed do not depend on its speed.
+  const clients = startClients({ client, clock, random: seededRandom(withSeed + 1) });
+  const still = { now: false };
+  const isStill = (): boolean => still.now;
+  const human = startHuman({ client, ledger, clock, random: seededRandom(withSeed + 2), isStill });
+  const harassment = harass({ deployment, clients, still, random: seededRandom(withSeed) }, forMinutes * 60_000);
+  const harm = await Promise.race([harassment, clients.failed, human.failed]);
+  await clients.finish(settleMs);
+  await human.stop();
+  const { database } = deployment;
+  const { told } = clients;
+  const evidence = { database, client, told, answers: human.answers, effects: ledger.effects() };
+  const [row] = await database.query<{ entries: number }>(sql("select count(*) as entries from entry"));
+  return {
+    seed: withSeed,
+    minutes: forMinutes,
+    tasks: told.filter(({ result }) => result !== undefined).length,
+    entries: row?.entries ?? 0,
+    questions: human.answers.length,
+    ...harm,
+    violations: await findViolations(evidence),
+  };
+}
+
+/** @throws when something takes too long; it is told so by its signal */
+async function within<Result>(
+  ms: number,
+  complaint: string,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const tooLong = new AbortController();
+  const cancel = clock.timer(ms, () => tooLong.abort(new Error(`${complaint}: it took more than ${ms / 1_000} s.`)));
   try {
-    const client = createClient({ baseUrl: deployment.url });
-    // The load has chances of its own, so that the faults of a seed do not depend on its speed.
-    const clients = startClients({ client, clock, random: seededRandom(withSeed + 1) });
-    const still = { now: false };
-    const isStill = (): boolean => still.now;
-    const human = startHuman({ client, ledger, clock, random: seededRandom(withSeed + 2), isStill });
-    const harm = await harass({ deployment, clients, still, random: seededRandom(withSeed) }, forMinutes * 60_000);
-    await clients.finish(settleMs);
-    await human.stop();
-    const { database } = deployment;
-    const { told } = clients;
-    const evidence = { database, client, told, answers: human.answers, effects: ledger.effects() };
-    const [row] = await database.query<{ entries: number }>(sql("select count(*) as entries from entry"));
-    return {
-      seed: withSeed,
-      minutes: forMinutes,
-      tasks: told.filter(({ result }) => result !== undefined).length,
-      entries: row?.entries ?? 0,
-      questions: human.answers.length,
-      ...harm,
-      violations: await findViolations(evidence),
-    };
+    return await run(tooLong.signal);
   } finally {
-    await deployment.stop();
-    await rm(directory, { recursive: true });
+    cancel();
   }
 }
 
@@ -101,9 +118,11 @@ async function harass(
     console.log(`${new Date().toISOString().slice(11, 23)}  ${kind}  (${clients.told.length} tasks so far)`);
     faults.set(kind, (faults.get(kind) ?? 0) + 1);
     still.now = kind === "worker stood still";
-    await run({ deployment, clock, random, onResumed });
-    still.now = false;
-    await deployment.allUp();
+    await within(longestFaultMs, `What had to follow "${kind}" did not`, async (signal) => {
+      await run({ deployment, clock, random, signal, onResumed });
+      still.now = false;
+      await deployment.allUp(signal);
+    });
   }
   return { faults, resumed };
 }

@@ -11,7 +11,7 @@ import { silentLogger, type Logger } from "../../src/telemetry/log.ts";
 import { startChild } from "../support/child.ts";
 import { createServerDatabase, testDatabases } from "../support/databases.ts";
 import { createRedisServer, noRedis, noRedisServer, testRedis, type RedisServer } from "../support/redis.ts";
-import { borrowed, startHoldfast, until, type Running } from "../support/running-holdfast.ts";
+import { startHoldfast, until, type Running } from "../support/running-holdfast.ts";
 import { sql } from "../support/stored-tasks.ts";
 
 const done = () => ({ text: "Done." });
@@ -44,36 +44,35 @@ describe("While tasks come in", { skip: noRedisServer() }, () => {
   async function play(fail: (sent: (share: number) => Promise<true>) => Promise<void>): Promise<string[]> {
     const { log, warnings } = recordingLog();
     const settings = readSettings({ REDIS_URL: server.url });
-    const start = (agent?: { name: string }): Promise<Running> =>
-      startHoldfast(database, { script: done, ...(agent && { agent }), options: { settings, parts: { log } } });
+    await using open = new AsyncDisposableStack();
+    const start = async (agent?: { name: string }): Promise<Running> => {
+      const started = { script: done, ...(agent && { agent }), options: { settings, parts: { log } } };
+      return open.adopt(await startHoldfast(database, started), (holdfast) => holdfast.stop());
+    };
     const one = await start();
     const two = await start({ name: one.agent });
     const options = { connection: { url: server.url, maxRetriesPerRequest: null } };
-    const tasks = new Queue(`agent.tasks.${one.agent}`, options);
+    const tasks = open.adopt(new Queue(`agent.tasks.${one.agent}`, options), (queue) => queue.close());
     const published: string[] = [];
-    const consumer = new Worker("agent.results", async ({ data }) => published.push(data.task_id), {
-      ...options,
-      lockDuration: 2_000,
-      stalledInterval: 1_000,
-    });
+    const locks = { lockDuration: 2_000, stalledInterval: 1_000 };
+    const consumer = open.adopt(
+      new Worker("agent.results", async ({ data }) => published.push(data.task_id), { ...options, ...locks }),
+      (worker) => worker.close(),
+    );
     tasks.on("error", () => {});
     consumer.on("error", () => {});
     let sent = 0;
     const send = async (): Promise<void> => {
       for (; sent < count; sent++) await tasks.add("task", { prompt: `Task ${sent}` }, { jobId: `task-${sent}` });
     };
-    try {
-      await Promise.all([send(), fail((share) => until(() => sent >= count * share))]);
-      const ended = sql("select id from task where agent = $1 and status = 'completed'", one.agent);
-      await until(async () => (await database.query(ended)).length === count);
-      await until(() => new Set(published).size === count);
-      const all = await database.query<{ id: string }>(sql("select id from task where agent = $1", one.agent));
-      assert.deepEqual([...new Set(published)].sort(), all.map(({ id }) => id).sort());
-      assert.equal(one.gateway.requests.length + two.gateway.requests.length, count, "each ran once");
-      return warnings;
-    } finally {
-      await Promise.all([one.stop(), two.stop(), consumer.close(), tasks.close()]);
-    }
+    await Promise.all([send(), fail((share) => until(() => sent >= count * share))]);
+    const ended = sql("select id from task where agent = $1 and status = 'completed'", one.agent);
+    await until(async () => (await database.query(ended)).length === count);
+    await until(() => new Set(published).size === count);
+    const all = await database.query<{ id: string }>(sql("select id from task where agent = $1", one.agent));
+    assert.deepEqual([...new Set(published)].sort(), all.map(({ id }) => id).sort());
+    assert.equal(one.gateway.requests.length + two.gateway.requests.length, count, "each ran once");
+    return warnings;
   }
 
   test("Redis is killed and started again, twice: each task runs once and has its result", async () => {
@@ -120,7 +119,11 @@ describe("While tasks come in", { skip: noRedisServer() }, () => {
     ["is gone", () => server.kill()],
     ["stands still", () => server.pause()],
   ] as const) {
-    test(`a process stops in good time although Redis ${how}`, async () => {
+    test(`a process stops in good time although Redis ${how}`, async (t) => {
+      t.after(async () => {
+        await server.kill();
+        await server.start();
+      });
       const settings = readSettings({ REDIS_URL: server.url });
       const holdfast = await startHoldfast(database, { script: done, options: { settings } });
       const task = await holdfast.submit({ prompt: "Hello" });
@@ -129,9 +132,6 @@ describe("While tasks come in", { skip: noRedisServer() }, () => {
       const begun = performance.now();
       await holdfast.stop();
       assert.ok(performance.now() - begun < 12_000);
-      server.resume();
-      await server.kill();
-      await server.start();
     });
   }
 });
@@ -141,46 +141,35 @@ const skip = (await noRedis()) || ((await postgresIsMissing()) && "there is no P
 describe("A process that dies between a task's storage and its acknowledgement", { skip }, () => {
   test("leaves one task: who gets the job next knows it", async () => {
     const redis = testRedis();
-    const { url, drop } = (await createServerDatabase())!;
-    const database = await openPostgres({ url });
+    await using open = new AsyncDisposableStack();
+    const { url } = open.adopt((await createServerDatabase())!, ({ drop }) => drop());
+    const database = open.adopt(await openPostgres({ url }), (server) => server.close());
     await migrate(database);
+    open.defer(redis.clear);
     const agent = "between";
-    const child = startChild("take-task", url, redis.url, redis.prefix, agent, "1000");
     const connection = { url: redis.url, maxRetriesPerRequest: null };
-    const tasks = new Queue(`agent.tasks.${agent}`, { connection, prefix: redis.prefix });
-    let holdfast: Running | undefined;
-    try {
-      const job = await tasks.add("task", { prompt: "Hello" });
-      assert.equal(await child.line(), "stored");
-      await child.kill();
-      assert.equal((await database.query(sql("select from task"))).length, 1);
-      assert.ok(await job.isActive(), "it was not acknowledged");
-      holdfast = await startHoldfast(borrowed(database), {
-        script: done,
-        agent: { name: agent },
-        options: {
-          settings: readSettings({ REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix }),
-          tuning: { leaseMs: 1_000 },
-        },
-      });
-      await until(() => job.isCompleted());
-      const stored = await until(async () => {
-        const rows = await database.query<{ id: string; status: string }>(sql("select id, status from task"));
-        return rows.every(({ status }) => status === "completed") && rows;
-      });
-      assert.equal(stored.length, 1);
-      assert.equal((await tasks.getJob(job.id!))?.returnvalue.task_id, stored[0]!.id);
-      const results = new Queue("agent.results", { connection, prefix: redis.prefix });
-      await until(async () => (await results.getWaitingCount()) === 1);
-      await results.close();
-    } finally {
-      await child.kill();
-      await holdfast?.stop();
-      await tasks.close();
-      await redis.clear();
-      await database.close();
-      await drop();
-    }
+    const queue = (name: string): Queue =>
+      open.adopt(new Queue(name, { connection, prefix: redis.prefix }), (opened) => opened.close());
+    const tasks = queue(`agent.tasks.${agent}`);
+    const child = open.adopt(startChild("take-task", url, redis.url, redis.prefix, agent, "1000"), (it) => it.kill());
+    const job = await tasks.add("task", { prompt: "Hello" });
+    assert.equal(await child.line(), "stored");
+    await child.kill();
+    assert.equal((await database.query(sql("select from task"))).length, 1);
+    assert.ok(await job.isActive(), "it was not acknowledged");
+    const settings = readSettings({ REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix });
+    const options = { settings, tuning: { leaseMs: 1_000 } };
+    const next = await startHoldfast(database, { script: done, agent: { name: agent }, options });
+    open.defer(() => next.stop());
+    await until(() => job.isCompleted());
+    const stored = await until(async () => {
+      const rows = await database.query<{ id: string; status: string }>(sql("select id, status from task"));
+      return rows.every(({ status }) => status === "completed") && rows;
+    });
+    assert.equal(stored.length, 1);
+    assert.equal((await tasks.getJob(job.id!))?.returnvalue.task_id, stored[0]!.id);
+    const results = queue("agent.results");
+    await until(async () => (await results.getWaitingCount()) === 1);
   });
 });
 

@@ -12,11 +12,10 @@ import { after, before, describe, test } from "node:test";
 import type { Database } from "../../src/store/database.ts";
 import { openPglite } from "../../src/store/pglite.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
-import { startChild } from "../support/child.ts";
-import type { Orders } from "../support/children/crash.ts";
 import { checkInvariants } from "../support/crash-invariants.ts";
 import { openLog } from "../support/crash-scenario.ts";
 import { createServerDatabase } from "../support/databases.ts";
+import { runRounds } from "../support/killed-process.ts";
 
 /** So many processes at once, each on a store of its own. */
 const lanes = 2;
@@ -70,8 +69,8 @@ async function playEverywhere(makePlace: (lane: number) => Promise<Place>): Prom
   const places = await Promise.all(Array.from({ length: lanes }, (_, lane) => makePlace(lane)));
   const [first] = places;
   const { hasPoint } = first!;
-  const printed = await play({ ...first!, unfinished: [], round: "alive", dieAt: null });
-  const points = (JSON.parse(printed ?? "[]") as string[]).filter(hasPoint);
+  const met = await runRounds("crash", { ...first!, unfinished: [], round: "alive", dieAt: null });
+  const points = met!.filter(hasPoint);
   assertCovers(points);
   const survived = await Promise.all(
     places.map(async (place, lane) =>
@@ -91,11 +90,11 @@ async function playLane(place: Place, points: readonly string[]): Promise<string
   let unfinished: string[] = [];
   for (const dieAt of points) {
     const round = `die ${dieAt}`.replaceAll("/", "");
-    const printed = await play({ ...place, unfinished, round, dieAt });
-    if (printed !== undefined) survived.push(dieAt);
-    unfinished = printed === undefined ? [round] : [];
+    const lived = (await runRounds("crash", { ...place, unfinished, round, dieAt })) !== undefined;
+    if (lived) survived.push(dieAt);
+    unfinished = lived ? [] : [round];
   }
-  await play({ ...place, unfinished, round: "last", dieAt: null });
+  await runRounds("crash", { ...place, unfinished, round: "last", dieAt: null });
   const database = await place.open();
   try {
     await checkInvariants(database, openLog(place.log).read(), points.length + 1);
@@ -104,21 +103,6 @@ async function playLane(place: Place, points: readonly string[]): Promise<string
     await place.drop();
   }
   return survived;
-}
-
-/** @returns what it printed, or undefined if it was killed */
-async function play({ store, log, leaseMs, ...orders }: Place & Pick<Orders, "unfinished" | "round" | "dieAt">) {
-  const { unfinished, round, dieAt } = orders;
-  const given: Orders = { store, log, leaseMs, unfinished, round, dieAt };
-  const child = startChild("crash", JSON.stringify(given));
-  const printed = await child.line().catch(() => undefined);
-  const ended = await child.done().then(
-    () => true,
-    () => false,
-  );
-  assert.ok(ended || child.stderr() === "", `at ${dieAt}: ${child.stderr()}`);
-  assert.ok(dieAt !== null || ended, "it was not to die");
-  return printed;
 }
 
 function assertCovers(points: readonly string[]): void {

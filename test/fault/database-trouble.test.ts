@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Client } from "pg";
-import { openCouriers, type Courier, type Couriers, type Load } from "../support/couriers.ts";
+import { openCouriers, type Courier, type Couriers } from "../support/couriers.ts";
 import { until } from "../support/running-holdfast.ts";
 import { sql } from "../support/stored-tasks.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -18,25 +18,20 @@ const tuning = { leaseMs: 60_000 };
 const mostLines = 6;
 
 describe("Workers beside a database", { skip: postgres === undefined && "there are no binaries" }, () => {
+  const opened = new AsyncDisposableStack();
   let server: ThrowawayPostgres;
   let proxy: TcpProxy;
   let couriers: Couriers;
   let workers: Courier[];
-  let load: Load;
   before(async () => {
-    server = postgres!;
-    proxy = await startTcpProxy(server.url);
-    couriers = await openCouriers(tuning, server);
+    server = opened.use(postgres!);
+    proxy = opened.use(await startTcpProxy(server.url));
+    couriers = opened.use(await openCouriers(tuning, server));
     const orders = { databaseUrl: proxy.url };
     workers = await Promise.all([couriers.start(orders), couriers.start(orders)]);
-    load = couriers.load();
+    opened.use(couriers.load());
   });
-  after(async () => {
-    await load[Symbol.asyncDispose]();
-    await couriers[Symbol.asyncDispose]();
-    await proxy[Symbol.asyncDispose]();
-    await server[Symbol.asyncDispose]();
-  });
+  after(() => opened.disposeAsync());
 
   const completed = async (): Promise<number> => {
     const [row] = await couriers.database.query<{ n: number }>(

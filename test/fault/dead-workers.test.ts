@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createServerDatabase } from "../support/databases.ts";
-import { openCouriers, type Courier, type Couriers, type HeldTask } from "../support/couriers.ts";
+import { openCouriers, type Courier, type Couriers } from "../support/couriers.ts";
 import { until } from "../support/running-holdfast.ts";
-import { sql } from "../support/stored-tasks.ts";
+import { sql, type HeldTask } from "../support/stored-tasks.ts";
 import { agentName } from "../chaos/agent.ts";
 
 const server = await createServerDatabase();
@@ -13,7 +13,7 @@ await server?.drop();
 const tuning = { leaseMs: 120_000 };
 
 describe("Of three workers on one server", { skip: server === undefined && "there is no server" }, () => {
-  test("one is killed: another takes the next step of its tasks in a moment", async () => {
+  test("one is killed: another takes the next step of its tasks in a moment", async (t) => {
     await using couriers = await openCouriers(tuning);
     const workers = [await couriers.start(), await couriers.start(), await couriers.start()];
     await using load = couriers.load();
@@ -25,7 +25,7 @@ describe("Of three workers on one server", { skip: server === undefined && "ther
     }
     await load.stop();
     const sorted = resumedAfterMs.toSorted((a, b) => a - b);
-    console.log(`resumed after ${sorted.join(", ")} ms`);
+    t.diagnostic(`resumed after ${sorted.join(", ")} ms`);
     assert.ok(sorted[2]! < 500 && sorted.at(-1)! < 2_000, `after ${sorted.join(", ")} ms`);
   });
 

@@ -11,7 +11,7 @@ import { checkInvariants } from "../support/crash-invariants.ts";
 import { answerQuestions, openLog, startScenario, workThrough } from "../support/crash-scenario.ts";
 import { createServerDatabase } from "../support/databases.ts";
 import { borrowed, until } from "../support/running-holdfast.ts";
-import { sql } from "../support/stored-tasks.ts";
+import { heldBy, sql } from "../support/stored-tasks.ts";
 
 const leaseMs = 2_000;
 const sessions = 15;
@@ -28,7 +28,7 @@ describe("Of two processes on one server", { skip: server === undefined && "ther
   interface Pair {
     readonly one: Child;
     /** The number of tasks that a process holds. */
-    readonly heldBy: (pid: string) => Promise<number>;
+    readonly countHeld: (pid: string) => Promise<number>;
     readonly pids: readonly string[];
   }
 
@@ -48,13 +48,9 @@ describe("Of two processes on one server", { skip: server === undefined && "ther
     // If the test fails before it comes to them, that is the failure to be told.
     for (const promise of [human, working]) promise.catch(() => undefined);
     try {
-      const heldBy = async (pid: string): Promise<number> => {
-        const text = `select t.id from task t join worker w on w.id = t.lease_owner
-                      where t.status = 'running' and w.info->>'pid' = $1`;
-        return (await database.query(sql(text, pid))).length;
-      };
-      await until(async () => (await heldBy(pids[0]!)) > 1 && (await heldBy(pids[1]!)) > 0);
-      await letGo({ one: children[0]!, heldBy, pids });
+      const countHeld = async (pid: string): Promise<number> => (await heldBy(database, pid)).length;
+      await until(async () => (await countHeld(pids[0]!)) > 1 && (await countHeld(pids[1]!)) > 0);
+      await letGo({ one: children[0]!, countHeld, pids });
       await working;
       ended.abort();
       await human;
@@ -74,9 +70,9 @@ describe("Of two processes on one server", { skip: server === undefined && "ther
   }
 
   test("one is killed: the other finishes its tasks, in order, and nothing happens twice", async () => {
-    await play("killed", async ({ one, heldBy, pids }) => {
+    await play("killed", async ({ one, countHeld, pids }) => {
       // Frozen first, so that it surely dies at work.
-      for (one.signal("SIGSTOP"); (await heldBy(pids[0]!)) < 2; one.signal("SIGSTOP")) {
+      for (one.signal("SIGSTOP"); (await countHeld(pids[0]!)) < 2; one.signal("SIGSTOP")) {
         one.signal("SIGCONT");
         await new Promise(setImmediate);
       }

@@ -12,6 +12,8 @@ import { cpuMsOfTree } from "../../bench/comparison/cpu.ts";
 import { usePostgres } from "../../bench/comparison/postgres-server.ts";
 import { comparisonMarkdown, writeInto } from "../../bench/comparison/report.ts";
 import { type SubjectEntry, subjects } from "../../bench/comparison/subjects.ts";
+import { type GatewayRow, measureGateway } from "../../bench/gateway/main.ts";
+import { ratiosOf, rowOf } from "../../bench/gateway/report.ts";
 import { measure } from "../../bench/measure.ts";
 import { marks, payloadBytes, prompt, runTurns, stepsPerTask } from "../../bench/work.ts";
 import { createServerDatabase } from "../support/databases.ts";
@@ -21,6 +23,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 const server = await createServerDatabase();
 after(() => server?.drop());
+const noServer = server === undefined ? "there is no PostgreSQL server" : false;
 
 describe("The load", () => {
   test("is as many tasks at a time as there are clients, and lasts until each could have done one", async () => {
@@ -93,7 +96,7 @@ describe("A process of the bench", () => {
   });
 });
 
-describe("A subject", { skip: server === undefined ? "there is no PostgreSQL server" : false }, () => {
+describe("A subject", { skip: noServer }, () => {
   const named = (name: string): SubjectEntry => {
     const subject = subjects.find((candidate) => candidate.name === name);
     assert.ok(subject);
@@ -116,6 +119,51 @@ describe("A subject", { skip: server === undefined ? "there is no PostgreSQL ser
     } finally {
       await postgres.stop();
     }
+  });
+});
+
+describe("The gateway", () => {
+  test("answers what its provider does, plain and streaming", { skip: noServer }, async () => {
+    const rows = await measureGateway({ connections: [2], measureMs: 0, turns: 1, beside: false });
+    assert.deepEqual(
+      rows?.map(({ subject, streaming }) => [subject, streaming]),
+      [false, true].flatMap((streaming) => ["direct", "Holdfast"].map((subject) => [subject, streaming])),
+    );
+    for (const { requestsPerSecond, firstP50Ms, streaming } of rows ?? []) {
+      assert.ok(requestsPerSecond > 0);
+      assert.equal(Number.isNaN(firstP50Ms), !streaming);
+    }
+  });
+
+  test("is set beside another one by what each adds to the call without any", () => {
+    const row = (subject: GatewayRow["subject"], ms: number): GatewayRow => ({
+      subject,
+      streaming: false,
+      connections: 64,
+      requestsPerSecond: 6_000 / ms,
+      p50Ms: ms,
+      p99Ms: 2 * ms,
+      firstP50Ms: Number.NaN,
+      firstP99Ms: Number.NaN,
+      cpuMs: ms,
+    });
+    const rows = [row("direct", 1), row("Holdfast", 2), row("Portkey", 6)];
+    assert.deepEqual(
+      rows.map((each) => rowOf(each, rows)["added p99"]),
+      ["", 2, 10],
+    );
+    assert.deepEqual(ratiosOf(rows), [
+      {
+        answers: "plain",
+        connections: 64,
+        "requests/s": 3,
+        "added p50": 0.2,
+        "added p99": 0.2,
+        "added first token p50": "",
+        "added first token p99": "",
+        CPU: 0.33,
+      },
+    ]);
   });
 });
 

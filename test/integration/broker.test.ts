@@ -206,22 +206,22 @@ describe("Tasks over BullMQ", { skip: await noRedis() }, async () => {
         return database.query(statement);
       },
     };
-    const others = [{ roles: ["api"] } as const, { hostedAgents: [] }];
-    const idle = others.map((each) =>
-      startHoldfast(counted, { script: done, agent: { name }, options: { settings, ...each } }),
-    );
+    await using idle = new AsyncDisposableStack();
+    for (const each of [{ roles: ["api"] } as const, { hostedAgents: [] }]) {
+      const started = { script: done, agent: { name }, options: { settings, ...each } };
+      idle.adopt(await startHoldfast(counted, started), (holdfast) => holdfast.stop());
+    }
     await withDesk({ agent: { name } }, async ({ send }) => {
       await Promise.all(Array.from({ length: 8 }, () => send({ prompt: "Hello" })));
       assert.equal(await countTasks(name), 8);
       assert.equal(submits, 0);
     });
-    for (const each of idle) await (await each).stop();
   });
 
   test("that fail, are replayed and end again have a result of each time", async () => {
     let turns = 0;
     const script = (): ScriptedTurn => (turns++ === 0 ? { error: new Error("No.") } : done());
-    const retries = { attempts: 1, baseMs: 1, mostMs: 1 };
+    const retries = { attempts: 1, baseMs: 1, mostMs: 1, outageMs: 0 };
     await withDesk({ script, options: { settings, tuning: { retries } } }, async ({ holdfast, send }) => {
       const { task_id: id = "" } = (await send({ prompt: "Hello" })).receipt;
       assert.equal((await resultOf(id)).data.status, "failed");

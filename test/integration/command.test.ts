@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { AgentResult, Approval, Entry, Page, TaskSummary } from "../../src/client/wire.ts";
+import type { AgentResult, Approval, Entry, Page, TaskSummary, UsageSum } from "../../src/client/wire.ts";
 import { freePort } from "../support/free-port.ts";
 import { repositoryRoot } from "../support/source-files.ts";
 import {
@@ -124,6 +124,21 @@ describe("A server in front of a person", () => {
       { status: "completed", steps: 2, calls: 1 },
     );
     assert.equal(stderr, "");
+  });
+
+  test("what calls to models used is shown as a table, as JSON and for a spreadsheet", async () => {
+    const flags = ["--by", "model,agent", "--from", "1h"];
+    const { items } = await json<Page<UsageSum>>("usage", ...flags);
+    assert.deepEqual([items[0]?.model, items[0]?.agent, items[0]?.cost_usd], ["rules/default", "support", 0]);
+    assert.match(
+      (await holdfast("usage", ...flags)).stdout,
+      /^MODEL +AGENT +CALLS[^\n]* COST\nrules\/default +support .*\$0\n$/,
+    );
+    assert.match(
+      (await holdfast("usage", ...flags, "--csv")).stdout,
+      /^model,agent,calls,.*\r\nrules\/default,support,/,
+    );
+    assert.match((await holdfast("usage", "--to", "2020-01-01")).stderr, /No model was called/);
   });
 
   test("tasks are listed in a table and as JSON, and each tells its story", async () => {
@@ -306,11 +321,14 @@ describe("A command that makes no sense", () => {
     [["approvals", "0192f1c4-7d3a-7b5e-9c1d-2e8f4a6b0c1d", "maybe"], 2, /approve, deny, edit/],
     [["approvals", "0192f1c4-7d3a-7b5e-9c1d-2e8f4a6b0c1d", "edit"], 2, /edit needs the new arguments/],
     [["dead-letters", "0192f1c4-7d3a-7b5e-9c1d-2e8f4a6b0c1d"], 2, /replay or discard/],
+    [["usage", "--by", "colour"], 2, /agent, session, user, model, day, key/],
+    [["usage", "--from", "yesterday"], 2, /2026-11-01/],
     [["prune", "--older-than", "7"], 2, /like 7d, 12h or 90m/],
     [["run"], 2, /There is no prompt/],
     [["dev", "--port", "http"], 2, /0 to 65535/],
     [["dev", "--config", "absent.ts"], 1, /There is no file .*absent\.ts.*\(config_not_found\)/],
-    [["serve", "--roles", "api,gateway"], 2, /roles api and worker, not gateway/],
+    [["serve", "--roles", "api,broker"], 2, /roles api, worker, gateway, and not broker/],
+    [["serve", "--roles", "gateway"], 2, /share no embedded database/],
     [["serve", "--roles", "worker"], 2, /share no embedded database/],
     [["serve", "--agents", "sales"], 2, /names sales, but the config defines only: support, broken/],
   ];
@@ -324,7 +342,18 @@ describe("A command that makes no sense", () => {
   }
 
   test("every verb has help with examples", async () => {
-    for (const verb of ["init", "dev", "serve", "run", "tasks", "task", "approvals", "dead-letters", "prune"]) {
+    for (const verb of [
+      "init",
+      "dev",
+      "serve",
+      "run",
+      "tasks",
+      "task",
+      "approvals",
+      "dead-letters",
+      "usage",
+      "prune",
+    ]) {
       const { stdout, exitCode } = await runCommand([verb, "--help"], { cwd: project });
       assert.equal(exitCode, 0);
       assert.match(stdout, new RegExp(`Usage: holdfast ${verb}[\\s\\S]*Examples:\\n  holdfast ${verb}`));

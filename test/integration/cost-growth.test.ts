@@ -1,4 +1,4 @@
-/** A step of a long task costs what a step of a short one costs, and so does the first step of a long session's next task. */
+/** A step of a long task costs what a step of a short one costs. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Database, Statement } from "../../src/store/database.ts";
@@ -57,14 +57,15 @@ for (const { name, open } of await testDatabases()) {
 
     const costOf = async (steps: number): Promise<Cost> => {
       const { total, database: counting } = counted(database);
+      await using open = new AsyncDisposableStack();
       const holdfast = await startHoldfast(counting, {
         script: (_request, call) => (call === steps ? { text } : { text, calls: [{ name: "look", input: { call } }] }),
         tools,
         agent: { limits },
       });
+      open.defer(() => holdfast.stop());
       const task = await holdfast.submit({ prompt: text });
       const { stepsUsed, error } = await task.result();
-      await holdfast.stop();
       assert.deepEqual([stepsUsed, error], [steps, null]);
       const { rows, bytes } = await stored(task.id);
       return {

@@ -163,7 +163,7 @@ describe("What is to be written", () => {
   const project = join(folder, "written");
   const testFiles: string[] = [];
   mkdirSync(project);
-  linkPackages(project, "bullmq", "ioredis");
+  linkPackages(project, "bullmq", "ioredis", "openai");
   for (const [index, { path, blocks }] of pages.entries()) {
     const snippets = blocks.filter(({ language, note }) => language === "ts" && !note.startsWith("no-check"));
     if (snippets.length === 0) continue;
@@ -211,6 +211,18 @@ describe("A page that lists", () => {
     assert.ok(names.length > 5);
     const listed = listedIn("docs/operations/metrics.md").filter((name) => /^[a-z_]+\.[a-z_.]+$/.test(name));
     assert.deepEqual(listed, names.toSorted());
+  });
+
+  test("every query for a metric has the name that it is scraped by", () => {
+    const source = readFileSync(join(repositoryRoot, "src/telemetry/metrics.ts"), "utf8");
+    const suffixesOf: Record<string, string[]> = { Counter: ["_total"], Histogram: ["_bucket", "_count", "_sum"] };
+    const scraped = [...source.matchAll(/\.create(\w+)\(\s*"([\w.]+)"/g)].flatMap(([, kind = "", name = ""]) =>
+      (suffixesOf[kind] ?? [""]).map((suffix) => `${name.replaceAll(".", "_")}${suffix}`),
+    );
+    const queried = pages.flatMap(({ text }) => text.match(/\bholdfast_[a-z_]*[a-z]/g) ?? []);
+    assert.ok(queried.length > 5);
+    const unknown = queried.filter((name) => !scraped.includes(name));
+    assert.deepEqual(unknown, []);
   });
 
   test("variables has every variable of the settings, and no other", () => {

@@ -1,42 +1,33 @@
 /**
  * Replies recorded from real providers, served as they stand to the real provider packages: what of each reaches an agent.
  *
- * The recordings are no part of this repository. They are looked for beside it, under shared/data, or under the directory that
- * HOLDFAST_TEST_DATA names; where they are absent this test says so and is left out.
- *
- * `*.chunks.txt` holds one server-sent event's data per line, `*.sse` the stream itself. `*.json` is a plain body: of an error,
+ * Of the recordings (see test/support/recorded-replies.ts) a `*.json` is a plain body: of an error,
  * served with its status; or of an answer, which is not what we ask for (we always stream), so it must end as a broken stream
  * and never as an empty answer. The plain answers were recorded apart from the streamed ones and say something else.
  */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { AssistantPart, Delta } from "../../src/agent/conversation.ts";
+import { createPrices } from "../../src/gateway/cost.ts";
 import { createModelGateway } from "../../src/gateway/gateway.ts";
 import { ModelCallError, type ModelReply } from "../../src/gateway/model-gateway.ts";
 import { createProviders } from "../../src/gateway/providers/registry.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { type MockFault, startMockProvider } from "../../src/testing/mock-provider.ts";
+import { plainRoute } from "../../src/agent/route.ts";
+import { someCaller } from "../support/model-caller.ts";
+import { absent, linesOf, modelOfFolder, readRecorded, recordedFiles, serving } from "../support/recorded-replies.ts";
 
-const data = process.env["HOLDFAST_TEST_DATA"] ?? path.resolve(import.meta.dirname, "../../../shared/data");
-const root = path.join(data, "provider-replies");
-const absent = existsSync(root) ? false : `left out: there are no recorded replies at ${root}`;
-
-const routes: Record<string, string> = {
-  "openai-responses": "openai/gpt-5",
-  anthropic: "anthropic/claude-sonnet-4-6",
-  google: "google/gemini-3-pro-preview",
-  // Chat completions, whoever serves them, are read by the package for compatible servers.
-  "openai-chat": "compatible/gpt-4.1-nano",
-  "openai-compatible": "compatible/grok-3-mini",
-};
+const grok = { input: 0.3, cached: 0.075, output: 0.5 };
 
 interface Answer {
   readonly parts: readonly Expected[];
   readonly finish: ModelReply["finish"];
   /** input, cached, output, reasoning; null: the reply reports none. */
   readonly usage: readonly [number, number, number, number] | null;
+  /** Micro-dollars, computed by hand from the vendors' price lists; null: unknown; absent: what the estimate comes to. */
+  readonly cost?: number | null;
 }
 
 /** `said`: the text that the deltas of the recording make, where it is too long to stand here, and how it begins and ends. */
@@ -86,12 +77,15 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "stop",
     usage: [69, 0, 53, 0],
+    cost: 69 * 3 + 53 * 15,
   },
   // The code ran at the provider; of its calls nothing is ours to run.
   "anthropic/anthropic-code-execution-20260120-prompt-cache.1.chunks.txt": {
     parts: [{ text: "The sum of the squares of the numbers 1 through 12 is **650**." }],
     finish: "stop",
     usage: [6 + 3_337 + 6_289, 6_289, 198, 0],
+    // 17,388.45: fresh, written to the cache, read from it, and the answer.
+    cost: Math.ceil(6 * 3 + 3_337 * 3.75 + 6_289 * 0.3 + 198 * 15),
   },
   "anthropic/anthropic-json-tool.1.chunks.txt": {
     parts: [
@@ -103,9 +97,15 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "calls",
     usage: [849, 0, 47, 0],
+    cost: 849 * 3 + 47 * 15,
   },
   "anthropic/anthropic-json-tool.1.json": notStreamed,
-  "anthropic/anthropic-refusal.chunks.txt": { parts: [], finish: "content_filter", usage: [18, 0, 5, 0] },
+  "anthropic/anthropic-refusal.chunks.txt": {
+    parts: [],
+    finish: "content_filter",
+    usage: [18, 0, 5, 0],
+    cost: 18 * 3 + 5 * 15,
+  },
   "anthropic/anthropic-refusal.json": notStreamed,
   "anthropic/anthropic-text.chunks.txt": {
     parts: [
@@ -115,6 +115,7 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "stop",
     usage: [12, 0, 30, 0],
+    cost: 12 * 3 + 30 * 15,
   },
   "anthropic/anthropic-text.json": notStreamed,
   // Another message begins while a call of the first one is open: neither may run.
@@ -135,6 +136,7 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "stop",
     usage: [9, 0, 29 + 256, 256],
+    cost: 9 * 2 + (29 + 256) * 12,
   },
   "google/google-stream-tool-call-arguments.chunks.txt": {
     parts: [
@@ -143,6 +145,7 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "calls",
     usage: [26, 0, 23 + 132, 132],
+    cost: 26 * 2 + (23 + 132) * 12,
   },
   "google/google-text.chunks.txt": {
     parts: [
@@ -153,6 +156,7 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "stop",
     usage: [9, 0, 23 + 185, 185],
+    cost: 9 * 2 + (23 + 185) * 12,
   },
   "google/google-text.json": notStreamed,
   "google/google-tool-call.chunks.txt": {
@@ -161,12 +165,14 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "calls",
     usage: [29, 0, 15 + 45, 45],
+    cost: 29 * 2 + (15 + 45) * 12,
   },
   "google/google-tool-call.json": notStreamed,
   "openai-chat/openai-text.chunks.txt": {
     parts: [{ said: "text", field: "content", begins: "**Holiday Name:** Harmony Day", ends: "respect." }],
     finish: "stop",
     usage: [16, 0, 300, 0],
+    cost: null,
   },
   "openai-chat/openai-text.json": notStreamed,
   // Reports no usage at all.
@@ -183,6 +189,8 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "stop",
     usage: [12, 11, 342, 340],
+    // As the reply itself says: 1,721,250 ticks, of which a micro-dollar has 10,000.
+    cost: Math.ceil(1_721_250 / 10_000),
   },
   "openai-compatible/xai-text.json": notStreamed,
   "openai-responses/openai-custom-tool.1.chunks.txt": {
@@ -196,6 +204,7 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "calls",
     usage: [50, 0, 20, 0],
+    cost: Math.ceil(50 * 1.25 + 20 * 10),
   },
   "openai-responses/openai-error.1.chunks.txt": { status: 200, ...outOfCredit },
   "openai-responses/openai-error.1.json": { status: 429, ...outOfCredit },
@@ -207,6 +216,7 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "stop",
     usage: [7_112, 3_072, 463, 64],
+    cost: 4_040 * 1.25 + 3_072 * 0.125 + 463 * 10,
   },
   "openai-responses/openai-reasoning-encrypted-content.1.chunks.txt": {
     parts: [
@@ -223,6 +233,7 @@ const expectations: Record<string, Answer | Failure> = {
     ],
     finish: "calls",
     usage: [299, 0, 12, 0],
+    cost: Math.ceil(299 * 1.25 + 12 * 10),
   },
   // The first and the last event lack a closing brace, so the call between them is not to be trusted.
   "openai-responses/parallel-tool-call-wrapper.1.chunks.txt": unreadable(/cannot be read/),
@@ -236,28 +247,24 @@ const expectations: Record<string, Answer | Failure> = {
   },
 };
 
-function serving(file: string, status: number): MockFault {
-  const text = readFileSync(path.join(root, file), "utf8");
-  if (file.endsWith(".json")) return { fault: "raw", status, contentType: "application/json", body: text };
-  if (file.endsWith(".sse")) return { fault: "raw", contentType: "text/event-stream", body: text };
-  return { fault: "raw", chunks: text.split("\n").filter((line) => line !== "") };
-}
-
 /** @param shown takes the deltas */
 async function callWith(file: string, { step, shown }: { step: MockFault; shown: Delta[] }): Promise<ModelReply> {
   await using server = await startMockProvider({ script: () => step });
   const at = { apiKey: "test", baseURL: `${server.url}/v1` };
   const gateway = createModelGateway({
     providers: createProviders({ openai: at, anthropic: at, google: at, compatible: at }),
+    // Dollars for a million tokens: what xAI asks for.
+    prices: createPrices({ "compatible/grok-3-mini": { price: grok } }),
     clock: { ...systemClock, sleep: async () => {} },
     random: () => 0,
   });
   return await gateway.call({
-    route: [routes[path.dirname(file)]!],
+    route: plainRoute([modelOfFolder[path.dirname(file)]!]),
     system: "",
     messages: [{ role: "user", text: "Hi" }],
     tools: [],
     maxOutputTokens: 1_000,
+    caller: someCaller,
     signal: new AbortController().signal,
     onDelta: (delta) => shown.push(delta),
   });
@@ -286,10 +293,9 @@ function checkPart(part: AssistantPart | undefined, expected: Expected, file: st
 
 /** The pieces of a field of the recorded chat completion chunks, joined. */
 function deltasOf(file: string, field: string): string {
-  const lines = readFileSync(path.join(root, file), "utf8")
-    .split("\n")
-    .filter((line) => line !== "");
-  return lines.map((line) => JSON.parse(line).choices[0]?.delta?.[field] ?? "").join("");
+  return linesOf(readRecorded(file))
+    .map((line) => JSON.parse(line).choices[0]?.delta?.[field] ?? "")
+    .join("");
 }
 
 function checkAnswer(
@@ -305,16 +311,15 @@ function checkAnswer(
     const [input, cached, output, reasoning] = expected.usage;
     assert.deepEqual(reply.usage, { input, cached, output, reasoning, estimated: false });
   }
+  const estimate = Math.ceil(reply.usage.input * grok.input + reply.usage.output * grok.output);
+  assert.equal(reply.costMicros, expected.cost === undefined ? estimate : expected.cost);
   // What was shown while it came is what stands in the end.
   const shown = deltas.map((delta) => (delta.type === "restart" ? "restart" : delta.text)).join("");
   assert.equal(shown, reply.parts.map((part) => (part.type === "call" ? "" : part.text)).join(""));
 }
 
 test("every recorded reply is one of those expected here", { skip: absent }, () => {
-  const files = Object.keys(routes).flatMap((folder) =>
-    readdirSync(path.join(root, folder)).map((file) => `${folder}/${file}`),
-  );
-  assert.deepEqual(files.toSorted(), Object.keys(expectations).toSorted());
+  assert.deepEqual(recordedFiles().toSorted(), Object.keys(expectations).toSorted());
 });
 
 for (const [file, expected] of absent ? [] : Object.entries(expectations)) {

@@ -5,12 +5,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import { startChild, type Child } from "../support/child.ts";
+import { startChild } from "../support/child.ts";
 import { createServerDatabase } from "../support/databases.ts";
 import { createRedisServer, noRedis, noRedisServer, testRedis, type RedisServer } from "../support/redis.ts";
-import { until } from "../support/running-holdfast.ts";
+import { journalOf, until } from "../support/running-holdfast.ts";
 import { seededRandom } from "../support/seeded-random.ts";
-import { saidIn, startTalkingApi, talkingTurns, type TalkingApi } from "../support/talking-tasks.ts";
+import { saidIn, startTalkingApi, talkingTurns, type Talking, type TalkingApi } from "../support/talking-tasks.ts";
 
 const reachable = await createServerDatabase();
 await reachable?.drop();
@@ -93,6 +93,22 @@ async function submit({ base }: TalkingApi): Promise<string> {
   return ((await response.json()) as { task_id: string }).task_id;
 }
 
+/** A worker in a process of its own and two APIs beside one database, all of which end with the stack. */
+async function startTalkers(
+  stack: AsyncDisposableStack,
+  options: Pick<Talking, "redis" | "tuning">,
+): Promise<TalkingApi[]> {
+  const { url } = stack.adopt((await createServerDatabase())!, ({ drop }) => drop());
+  const { redis } = options;
+  const worker = stack.adopt(startChild("talk", url, redis?.url ?? "", redis?.prefix ?? ""), async (child) => {
+    child.signal("SIGTERM");
+    await child.done();
+  });
+  await worker.line();
+  const start = async () => stack.adopt(await startTalkingApi({ url, ...options }), (api) => api.close());
+  return Promise.all([start(), start()]);
+}
+
 const skipRedis = noServer || (await noRedis());
 const { url: redisUrl, prefix, clear } = testRedis();
 
@@ -101,24 +117,13 @@ for (const [name, skip, redis] of [
   ["Redis", skipRedis, { url: redisUrl, prefix }],
 ] as const) {
   describe(`A stream from another process, with news over ${name}`, { skip }, () => {
-    let drop: () => Promise<void>;
-    let worker: Child;
+    const started = new AsyncDisposableStack();
     let apis: TalkingApi[];
     before(async () => {
-      const database = (await createServerDatabase())!;
-      drop = database.drop;
-      const { url } = database;
-      worker = startChild("talk", url, redis?.url ?? "", redis?.prefix ?? "");
-      await worker.line();
-      apis = await Promise.all([1, 2].map(() => startTalkingApi({ url, redis, tuning: never })));
+      if (redis !== undefined) started.defer(clear);
+      apis = await startTalkers(started, { redis, tuning: never });
     });
-    after(async () => {
-      await Promise.all(apis.map((api) => api.close()));
-      worker.signal("SIGTERM");
-      await worker.done();
-      await drop();
-      if (redis !== undefined) await clear();
-    });
+    after(() => started.disposeAsync());
     const bases = () => apis.map(({ base }) => base);
 
     test("tells every entry and all the text as they come, with no question to the store but the first", async () => {
@@ -168,32 +173,14 @@ describe("A stream from another process whose Redis dies", { skip: noServer || n
   after(() => redis.remove());
 
   test("still tells every entry, in order and once", async () => {
-    const { url, drop } = (await createServerDatabase())!;
+    await using started = new AsyncDisposableStack();
     const own = { url: redis.url, prefix: "test" };
-    const worker = startChild("talk", url, own.url, own.prefix);
-    await worker.line();
-    const apis = await Promise.all([1, 2].map(() => startTalkingApi({ url, redis: own, tuning: { pollMs: 50 } })));
-    try {
-      const taskId = await submit(apis[0]!);
-      const reading = [
-        follow(taskId, [apis[0]!.base], () => Infinity),
-        follow(
-          taskId,
-          apis.map(({ base }) => base),
-          () => 7,
-        ),
-      ];
-      await until(
-        async () =>
-          (await apis[0]!.holdfast.engine.journal({ tenant: "default", taskId, afterSeq: 1, limit: 1 })).length > 0,
-      );
-      await redis.kill();
-      for (const seen of await Promise.all(reading)) assertWhole(seen, "without Redis");
-    } finally {
-      await Promise.all(apis.map((api) => api.close()));
-      worker.signal("SIGTERM");
-      await worker.done();
-      await drop();
-    }
+    const apis = await startTalkers(started, { redis: own, tuning: { pollMs: 50 } });
+    const bases = apis.map(({ base }) => base);
+    const taskId = await submit(apis[0]!);
+    const reading = [follow(taskId, bases.slice(0, 1), () => Infinity), follow(taskId, bases, () => 7)];
+    await until(async () => (await journalOf(apis[0]!.holdfast, taskId)).length > 1);
+    await redis.kill();
+    for (const seen of await Promise.all(reading)) assertWhole(seen, "without Redis");
   });
 });

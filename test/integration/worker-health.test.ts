@@ -1,6 +1,6 @@
 /** A process that only runs tasks can be asked how it is, and for nothing else. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { startHost } from "../../src/cli/host.ts";
 import { defineAgent, defineConfig } from "../../src/index.ts";
 import { readSettings } from "../../src/platform/settings.ts";
@@ -8,13 +8,13 @@ import { createServerDatabase } from "../support/databases.ts";
 import { until } from "../support/running-holdfast.ts";
 
 const server = await createServerDatabase();
+after(() => server?.drop());
 
 test(
   "a worker with a port tells its health, readiness and metrics, and takes no tasks",
   { skip: server === undefined && "there is no server" },
   async () => {
-    const { url: databaseUrl, drop } = server!;
-    const settings = readSettings({ DATABASE_URL: databaseUrl, PORT: "0", HOLDFAST_LOG_LEVEL: "error" });
+    const settings = readSettings({ DATABASE_URL: server!.url, PORT: "0", HOLDFAST_LOG_LEVEL: "error" });
     const config = defineConfig({ agents: [defineAgent({ name: "helper", instructions: "Help." })] });
     const host = await startHost(config, { settings, roles: ["worker"], showsHealth: true });
     const status = async (path: string): Promise<number> => (await fetch(`${host.url}${path}`)).status;
@@ -26,7 +26,6 @@ test(
     }
     const quiet = await startHost(config, { settings, roles: ["worker"] });
     await quiet.stop();
-    await drop();
     assert.equal(quiet.url, null);
   },
 );

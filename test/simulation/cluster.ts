@@ -27,7 +27,12 @@ export interface ClusterDeps {
 export class ConnectionLost extends Error {}
 
 export const leaseMs = 2_000;
-const tuning = { leaseMs, pollMs: 1_500, drainMs: 1_500, retries: { attempts: 8, baseMs: 100, mostMs: 1_500 } };
+const tuning = {
+  leaseMs,
+  pollMs: 1_500,
+  drainMs: 1_500,
+  retries: { attempts: 8, baseMs: 100, mostMs: 1_500, outageMs: 10_000 },
+};
 const timeouts = { firstTokenMs: 1_500, silenceMs: 1_000, totalMs: 4_000 };
 const patienceMs = 4_000;
 

@@ -93,9 +93,7 @@ async function follow(market: Market, address: Address, life: { order: Order; li
   const replayed = await command(market, `replay ${address.taskId.slice(-4)}`, ({ engine }) =>
     engine.replay(address, { prompt: script && promptOf(script), by: customer }),
   );
-  if (replayed === undefined) return;
-  market.told.replayed.push({ taskId: address.taskId, at: market.world.now });
-  await follow(market, address, { ...life, lives: life.lives + 1 });
+  if (replayed !== undefined) await follow(market, address, { ...life, lives: life.lives + 1 });
 }
 
 async function cancel(market: Market, address: Address): Promise<void> {
@@ -115,7 +113,7 @@ async function fork(market: Market, address: Address, order: Order): Promise<voi
     engine.fork(address, { step, prompt: promptOf(script), model: null }),
   );
   if (forked === undefined) return;
-  told.forked.push({ taskId: forked.taskId, from: address.taskId });
+  told.forked.push({ taskId: forked.taskId });
   await watch(market, { tenant: order.tenant, taskId: forked.taskId });
 }
 

@@ -31,6 +31,8 @@ export interface EntryChange {
   readonly seq: number;
   readonly epoch: number;
   readonly kind: string;
+  /** Of a failure. */
+  readonly code: string | null;
   /** The task as it stood when the statement was over; null: it is gone. */
   readonly taskStatus: string | null;
   readonly taskEpoch: number | null;
@@ -81,6 +83,7 @@ begin
   select status, epoch into holder from task where id = it.task_id;
   insert into simulation_history (at, actor, of, change) values (${context}, 'entry', json_build_object(
     'operation', tg_op, 'task', it.task_id, 'seq', it.seq, 'epoch', it.epoch, 'kind', it.kind,
+    'code', it.body->>'code',
     'taskStatus', holder.status, 'taskEpoch', holder.epoch,
     'changed', tg_op = 'UPDATE' and (old.body::text, old.kind, old.epoch, old.at) is distinct from (new.body::text, new.kind, new.epoch, new.at)));
   return null;

@@ -64,7 +64,7 @@ async function simulate({ first, count, bug, isVerbose }: Orders): Promise<numbe
     if (count === 1) say(`seed ${outcome.seed} has the hash ${outcome.hash}`);
     if (outcome.violations.length > 0) {
       broken += 1;
-      say(report(outcome));
+      say(report(outcome, bug));
     }
     if (run % progressEvery === 0) say(`${run} of ${count} seeds, from ${first} on; ${broken} broke an invariant`);
     return true;
@@ -81,15 +81,15 @@ function plantOf(name: string): Plant {
 }
 
 /** Each process takes a stretch of the seeds. */
-async function divide({ first, count, jobs, bug }: Orders): Promise<number> {
+async function divide({ first, count, jobs, bug, isVerbose }: Orders): Promise<number> {
   const share = Math.ceil(count / jobs);
   const codes = Array.from({ length: Math.ceil(count / share) }, async (_, job) => {
     const from = first + job * share;
     const seeds = Math.min(share, first + count - from);
-    const wanted = ["--seed", String(from), "--seeds", String(seeds), ...(bug === undefined ? [] : ["--bug", bug])];
-    const child = spawn(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url), ...wanted], {
-      stdio: "inherit",
-    });
+    const options = [...(bug === undefined ? [] : ["--bug", bug]), ...(isVerbose ? ["--verbose"] : [])];
+    const wanted = ["--seed", String(from), "--seeds", String(seeds), ...options];
+    const line = [...process.execArgv, fileURLToPath(import.meta.url), ...wanted];
+    const child = spawn(process.execPath, line, { stdio: "inherit" });
     const [code] = (await once(child, "exit")) as [number | null];
     return code ?? 1;
   });

@@ -203,6 +203,36 @@ export const plantedBugs: readonly PlantedBug[] = [
     wrapUsage: (usage) => ({ ...usage, outputTokens: { ...usage.outputTokens, total: 1 } }),
   },
   {
+    name: "a turn is not charged",
+    breaks: ["I9"],
+    rewrites: [
+      {
+        find: "join held t on t.id = c.task_id",
+        replace: "join held t on t.id = c.task_id and c.seq > 1",
+      },
+    ],
+  },
+  {
+    name: "a turn is charged again when its answer was lost",
+    breaks: ["I9"],
+    rewrites: [
+      {
+        find: "join held t on t.id = c.task_id\n  where ((c.task_id, c.seq) in (select task_id, seq from written)) is true",
+        replace: "join held t on t.id = c.task_id",
+      },
+    ],
+  },
+  {
+    name: "what a task used at its end is not charged",
+    breaks: ["I9"],
+    rewrites: [{ find: "join ended t on t.id = c.task_id", replace: "join ended t on false" }],
+  },
+  {
+    name: "the loss of a worker is charged again by the next one",
+    breaks: ["I9"],
+    rewrites: [{ find: "e.epoch > t.lost_epoch", replace: "e.epoch > t.lost_epoch + 100" }],
+  },
+  {
     name: "a list of tasks forgets whose they are",
     breaks: ["I8"],
     rewrites: [

@@ -34,16 +34,17 @@ export async function runSeeds(seeds: Seeds, onOutcome: (outcome: Outcome) => bo
 
 const tailLines = 40;
 
-/** All that is needed to look into a seed that failed. */
-export function report({ seed, hash, violations, trace }: Outcome): string {
+/** All that is needed to look into a seed that failed; `bug` is the one that was planted. */
+export function report({ seed, hash, violations, trace }: Outcome, bug?: string): string {
   const said = violations.slice(0, 5).map(({ invariant, message }) => `  ${invariant}: ${message}`);
   const more = violations.length > said.length ? [`  … and ${violations.length - said.length} more`] : [];
+  const options = `--seed ${seed}${bug === undefined ? "" : ` --bug "${bug}"`} --verbose`;
   return [
     `Seed ${seed} (${hash}) breaks:`,
     ...said,
     ...more,
     `The last of ${trace.length} events:`,
     ...trace.slice(-tailLines).map((line) => `  ${line}`),
-    `To see it again: npm run simulate -- --seed ${seed} --verbose`,
+    `To see it again: npm run simulate -- ${options}`,
   ].join("\n");
 }

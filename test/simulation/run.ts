@@ -6,6 +6,7 @@ import { Faults } from "./faults.ts";
 import { answerQuestions } from "./humans.ts";
 import { checkEffects } from "./invariants/effects.ts";
 import { gather } from "./invariants/evidence.ts";
+import { checkLedger } from "./invariants/ledger.ts";
 import { checkPromises } from "./invariants/promises.ts";
 import { checkTasks } from "./invariants/tasks.ts";
 import { Verdict, type Violation } from "./invariants/violation.ts";
@@ -24,7 +25,6 @@ export interface Outcome {
   readonly hash: string;
   readonly violations: readonly Violation[];
   readonly trace: readonly string[];
-  readonly virtualMs: number;
 }
 
 /** From here on everything goes well. */
@@ -50,13 +50,7 @@ export async function runSeed(seed: number, shared: SharedDatabase, plant: Plant
     process.off("unhandledRejection", onRejection);
   }
   for (const reason of broken) verdict.require(false, "errors", `A promise was left alone: ${String(reason)}`);
-  return {
-    seed,
-    hash: world.hash(),
-    violations: verdict.violations,
-    trace: world.lines,
-    virtualMs: world.elapsed,
-  };
+  return { seed, hash: world.hash(), violations: verdict.violations, trace: world.lines };
 }
 
 /** Errors that the faults of this world explain. */
@@ -84,17 +78,16 @@ async function play(market: Setting, shared: SharedDatabase, verdict: Verdict): 
     while (!mended || (await openTasks(shared)) > 0) await world.sleep(500);
     endedAt = world.elapsed;
   });
-  const others = [befall(market), answerQuestions(market, () => endedAt !== undefined)];
-  const failure = Promise.all([customers, ...others]).then(
-    () => undefined,
-    (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
-  );
-  let failed: Error | undefined;
   let over = false;
-  const noted = failure.then((error) => {
-    failed = error;
+  const everybody = Promise.all([
+    customers,
+    befall(market),
+    answerQuestions(market, () => endedAt !== undefined),
+  ]).finally(() => {
     over = true;
   });
+  // What they throw is thrown below, when the world has come to rest.
+  everybody.catch(() => undefined);
   const end = (): void => {
     mended = true;
     mend(market);
@@ -105,8 +98,7 @@ async function play(market: Setting, shared: SharedDatabase, verdict: Verdict): 
     verdict.require(false, "liveness", `${await stuck(shared)} have not ended ${patienceMs} ms after the last fault.`);
     return world.elapsed;
   }
-  await noted;
-  if (failed !== undefined) throw failed;
+  await everybody;
   await close(market, verdict);
   return endedAt ?? world.elapsed;
 }
@@ -165,6 +157,7 @@ async function judge(
   const evidence = await gather(database, { ...market, processes: market.cluster.all });
   checkTasks(evidence, verdict);
   checkEffects(evidence, verdict);
+  checkLedger(evidence, verdict);
   checkPromises(evidence, verdict);
   for (const { name, complaints } of evidence.processes) {
     for (const complaint of complaints) {

@@ -8,6 +8,7 @@ import type { Clock } from "../../src/platform/clock.ts";
 import { createIds } from "../../src/platform/ids.ts";
 import { readSettings } from "../../src/platform/settings.ts";
 import type { Logger } from "../../src/telemetry/log.ts";
+import { sleepOn } from "../../src/testing/virtual-clock.ts";
 import type { Owner, World } from "./world.ts";
 
 /** How busy the machine is that runs the simulation is nothing to it. */
@@ -55,25 +56,12 @@ export class SimulatedProcess implements Owner {
   clock(): Clock {
     const world = this.#world;
     const startedAt = world.now;
-    const timer = (ms: number, run: () => void): (() => void) =>
-      world.plan({ owner: this, afterMs: ms, label: "", isTimer: true, run });
+    const timer: Clock["timer"] = (ms, run) => world.plan({ owner: this, afterMs: ms, label: "", isTimer: true, run });
     return {
       now: () => Math.floor(world.now) + this.aheadMs,
       monotonic: () => world.now - startedAt,
       timer,
-      sleep: (ms, signal) =>
-        new Promise((resolve, reject) => {
-          if (signal?.aborted) return reject(signal.reason);
-          const onAbort = (): void => {
-            cancel();
-            reject(signal?.reason);
-          };
-          const cancel = timer(ms, () => {
-            signal?.removeEventListener("abort", onAbort);
-            resolve();
-          });
-          signal?.addEventListener("abort", onAbort, { once: true });
-        }),
+      sleep: sleepOn(timer),
     };
   }
 

@@ -16,7 +16,12 @@ describe("The simulation", () => {
       if (outcome.violations.length > 0) broken.push(outcome);
       return broken.length < 3;
     });
-    assert.equal(broken.length, 0, `\n${broken.map(report).join("\n\n")}`);
+    assert.equal(broken.length, 0, `\n${broken.map((each) => report(each)).join("\n\n")}`);
+  });
+
+  test("a seed that breaks something is reported with all that is needed to see it again", () => {
+    const text = report({ seed: 7, hash: "", violations: [], trace: [] }, "a bug");
+    assert.match(text, /npm run simulate -- --seed 7 --bug "a bug" --verbose$/);
   });
 
   test("a seed takes the same course again, whatever ran before it", async () => {

@@ -7,12 +7,10 @@ export interface Told {
   readonly accepted: { tenant: string; session: string; key: string | null; script: string; taskId: string }[];
   /** Entries as an event stream showed them, each stream by itself. */
   readonly streams: { taskId: string; entries: Entry[] }[];
-  readonly results: { taskId: string; result: AgentResult; at: number }[];
+  readonly results: { taskId: string; result: AgentResult }[];
   readonly answers: { approvalId: string; answer: Answer; by: string; taken: boolean }[];
   readonly cancelled: { taskId: string; at: number }[];
-  readonly replayed: { taskId: string; at: number }[];
-  readonly forked: { taskId: string; from: string }[];
-  readonly deletedSessions: Set<string>;
+  readonly forked: { taskId: string }[];
   /** What somebody saw that belongs to another tenant. */
   readonly leaks: string[];
 }
@@ -24,9 +22,7 @@ export function nothingTold(): Told {
     results: [],
     answers: [],
     cancelled: [],
-    replayed: [],
     forked: [],
-    deletedSessions: new Set(),
     leaks: [],
   };
 }

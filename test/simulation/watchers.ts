@@ -23,7 +23,7 @@ export async function watch(desk: Desk, address: Address): Promise<AgentResult |
     const end = await connect(desk, process, { ...address, entries });
     if (end.type === "gone") return undefined;
     if (end.type === "result") {
-      told.results.push({ taskId, result: end.result, at: world.now });
+      told.results.push({ taskId, result: end.result });
       return end.result;
     }
     await world.sleep(world.between(20, 400));

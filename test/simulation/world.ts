@@ -95,13 +95,8 @@ export class World {
     this.now = Math.max(this.now, next.at);
     if (next.label !== "") this.trace(next.owner, next.label);
     await next.run();
-    await this.settle();
+    await settled();
     return true;
-  }
-
-  /** All that runs now comes to its next wait. */
-  settle(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
   }
 
   trace(owner: Owner, text: string): void {
@@ -152,4 +147,9 @@ export class World {
     }
     return next;
   }
+}
+
+/** All that runs now comes to its next wait. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -16,15 +16,10 @@ import { openLedger, type Ledger } from "../chaos/ledger.ts";
 import type { WorkerOrders } from "../chaos/worker.ts";
 import { startScript, type Child } from "./child.ts";
 import { createServerDatabase } from "./databases.ts";
-import { sql } from "./stored-tasks.ts";
+import { heldBy, type HeldTask } from "./stored-tasks.ts";
 
 export interface Courier extends Child {
   readonly pid: number;
-}
-
-export interface HeldTask {
-  readonly id: string;
-  readonly epoch: number;
 }
 
 export interface Load extends AsyncDisposable {
@@ -71,14 +66,7 @@ export async function openCouriers(tuning: Partial<Tuning>, given?: { url: strin
       return { ...child, pid: Number(await child.line()) };
     },
     load: () => startLoad(api),
-    heldBy: ({ pid }) =>
-      database.query<HeldTask>(
-        sql(
-          `select t.id, t.epoch from task t join worker w on w.id = t.lease_owner
-           where t.status = 'running' and w.info->>'pid' = $1`,
-          String(pid),
-        ),
-      ),
+    heldBy: ({ pid }) => heldBy(database, pid),
     async [Symbol.asyncDispose]() {
       await Promise.all(children.map((child) => child.kill()));
       await api.stop();

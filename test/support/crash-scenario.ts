@@ -2,7 +2,6 @@
  * What the processes of crash-points.test.ts do, and die doing: two tasks of one session, with a tool of each effect class
  * and an approval. Effects and acknowledgements go to a file that outlives the process, line by line.
  */
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import type { Message } from "../../src/agent/conversation.ts";
 import type { Answer, Entry } from "../../src/agent/journal.ts";
 import { createHoldfast, defineAgent, defineConfig, defineTool, type Holdfast } from "../../src/index.ts";
@@ -12,6 +11,8 @@ import type { Database } from "../../src/store/database.ts";
 import type { ApprovalRow } from "../../src/store/reads.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { scriptedGateway, type ScriptedTurn } from "../../src/testing/scripted-model.ts";
+import type { Reach } from "./killed-process.ts";
+import { openLineFile, type LineFile } from "./line-file.ts";
 
 /** A line of the file. */
 export type Line =
@@ -21,23 +22,13 @@ export type Line =
   | { readonly type: "answered"; readonly approvalId: string; readonly answer: Answer }
   | { readonly type: "ended"; readonly name: string; readonly taskId: string; readonly status: string };
 
-export type Log = ReturnType<typeof openLog>;
+type Log = LineFile<Line>;
 
-export function openLog(path: string) {
-  return {
-    write: (line: Line): void => appendFileSync(path, `${JSON.stringify(line)}\n`),
-    read: (): Line[] =>
-      (existsSync(path) ? readFileSync(path, "utf8") : "")
-        .split("\n")
-        .filter((text) => text !== "")
-        .map((text) => JSON.parse(text) as Line),
-  };
+export function openLog(path: string): Log {
+  return openLineFile(path);
 }
 
-/** Is told of every place at which the process might die. */
-export type Reach = (point: string) => void | Promise<void>;
-
-export const turnsOf: Record<string, readonly ScriptedTurn[]> = {
+const turnsOf: Record<string, readonly ScriptedTurn[]> = {
   first: [
     {
       calls: [
@@ -54,7 +45,7 @@ export const turnsOf: Record<string, readonly ScriptedTurn[]> = {
   ],
 };
 
-export interface ScenarioOptions {
+interface ScenarioOptions {
   readonly database: Database;
   readonly log: Log;
   readonly reach: Reach;

@@ -1,16 +1,24 @@
-/** A database that tells of each write of a task, before it is sent and after it is acknowledged. */
+/** A database that tells of what it is told to write, before it is sent, while it is under way and after it is acknowledged. */
 import type { Database, Statement } from "../../src/store/database.ts";
-import type { Reach } from "./crash-scenario.ts";
+import type { Reach } from "./killed-process.ts";
 
 /**
- * A write is named by what it carries ("entries up to 3 of first"), so that its name is the same in every run however writes happen
- * to travel together.
+ * Tells of each write of a task. It is named by what it carries ("entries up to 3 of first"), so that its name is the same
+ * in every run, however writes happen to travel together.
  */
 export function reportWrites(database: Database, reach: Reach): Database {
   const names = new Map<string, string>();
+  return reportStatements(database, (statement) => writesOf(statement, names), reach);
+}
 
+/** `pointsOf` names what a statement writes; most write nothing that is told. */
+export function reportStatements(
+  database: Database,
+  pointsOf: (statement: Statement) => string[],
+  reach: Reach,
+): Database {
   const around = async <Result>(statements: readonly Statement[], run: () => Promise<Result>): Promise<Result> => {
-    const points = statements.flatMap((statement) => pointsOf(statement, names));
+    const points = statements.flatMap(pointsOf);
     for (const point of points) await reach(`${point}: before`);
     const running = run();
     for (const point of points) await reach(`${point}: under way`);
@@ -26,7 +34,7 @@ export function reportWrites(database: Database, reach: Reach): Database {
   };
 }
 
-function pointsOf({ name = "", text, values }: Statement, names: Map<string, string>): string[] {
+function writesOf({ name = "", text, values }: Statement, names: Map<string, string>): string[] {
   if (name === "submit") {
     return (JSON.parse(String(values[0])) as { id: string; idempotency_key: string }[]).map(
       ({ id, idempotency_key: key }) => {

@@ -13,7 +13,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PGlite } from "@electric-sql/pglite";
-import type { Database } from "../../src/store/database.ts";
+import type { Database, Statement } from "../../src/store/database.ts";
 import { migrate, packagedMigrations } from "../../src/store/migrate.ts";
 import { openPglite } from "../../src/store/pglite.ts";
 import { openPostgres } from "../../src/store/postgres.ts";
@@ -43,6 +43,13 @@ export async function createServerDatabase(): Promise<{ url: string; drop: () =>
   url.pathname = `/${name}`;
   return { url: url.href, drop: () => administrate(server, `drop database if exists ${name} with (force)`) };
 }
+
+/** A row for each session that waits for an advisory lock, in this database only. */
+export const waitingForLocks: Statement = {
+  text: `select pid from pg_locks where locktype = 'advisory' and not granted
+           and database = (select oid from pg_database where datname = current_database())`,
+  values: [],
+};
 
 /** A data directory of PGlite, migrated and empty, to begin with instead of seconds of initdb. */
 export function migratedSnapshot(): Promise<Blob> {

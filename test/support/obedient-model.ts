@@ -69,7 +69,7 @@ export const deskConfig: HoldfastConfig = {
   tools: [find, refund, dump, transfer],
 };
 
-export interface ObedientModel extends ModelGateway {
+interface ObedientModel extends ModelGateway {
   /** Lets `wait NAME` go on, now or whenever it comes. */
   open(name: string): void;
   /** Resolves when a `wait NAME` has said the first half. */
@@ -96,7 +96,8 @@ export function obedientModel(): ObedientModel {
       if (name === undefined) return scripted.call(request);
       request.onDelta({ type: "text", text: "wai" });
       gate(name).reached.resolve();
-      await unlessAborted(gate(name).opened.promise, request.signal);
+      const { signal, interruption = signal } = request;
+      await unlessAborted(gate(name).opened.promise, AbortSignal.any([signal, interruption]));
       request.onDelta({ type: "text", text: "ted" });
       const reply = await scripted.call({ ...request, onDelta: () => {} });
       return { ...reply, parts: [{ type: "text", text: "waited" }] };

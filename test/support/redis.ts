@@ -74,9 +74,12 @@ export async function createRedisServer(): Promise<RedisServer> {
   let server: ChildProcess | undefined;
   const kill = async (): Promise<void> => {
     if (server === undefined) return;
-    const exited = once(server, "exit");
-    server.kill("SIGKILL");
-    await exited;
+    // One that could not start has ended already, and does so only once.
+    if (server.exitCode === null && server.signalCode === null) {
+      const exited = once(server, "exit");
+      server.kill("SIGKILL");
+      await exited;
+    }
     server = undefined;
   };
   return {

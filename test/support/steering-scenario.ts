@@ -2,13 +2,14 @@
  * What the processes of steering-crash.test.ts do, and die doing: a task that is told two things while it works, one by the
  * way, one that cuts off its model turn. What was answered goes to a file that outlives the process, line by line.
  */
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { createHoldfast, defineAgent, defineConfig, defineTool, type Holdfast } from "../../src/index.ts";
 import { readSettings } from "../../src/platform/settings.ts";
 import type { Database, Statement } from "../../src/store/database.ts";
 import { silentLogger } from "../../src/telemetry/log.ts";
 import { scriptedGateway } from "../../src/testing/scripted-model.ts";
-import type { Reach } from "./crash-scenario.ts";
+import { reportStatements } from "./crashing-database.ts";
+import type { Reach, Scenario } from "./killed-process.ts";
+import { openLineFile, type LineFile } from "./line-file.ts";
 import { journalOf, until } from "./running-holdfast.ts";
 
 /** What somebody was answered. */
@@ -19,29 +20,16 @@ export interface Answered {
   readonly messageId: string | null;
 }
 
-export function openAnswers(path: string) {
-  return {
-    write: (line: Answered): void => appendFileSync(path, `${JSON.stringify(line)}\n`),
-    read: (): Answered[] =>
-      (existsSync(path) ? readFileSync(path, "utf8") : "")
-        .split("\n")
-        .filter((text) => text !== "")
-        .map((text) => JSON.parse(text) as Answered),
-  };
-}
-
-export interface SteeringScenario {
-  /** Plays a round, or what is left of it, to its end. */
-  play(round: string): Promise<void>;
-  stop(): Promise<void>;
+export function openAnswers(path: string): LineFile<Answered> {
+  return openLineFile(path);
 }
 
 export async function startSteering(options: {
   database: Database;
-  answers: ReturnType<typeof openAnswers>;
+  answers: LineFile<Answered>;
   reach: Reach;
   leaseMs: number;
-}): Promise<SteeringScenario> {
+}): Promise<Scenario> {
   const { database, answers, reach, leaseMs } = options;
   /** By task: whether its tool runs, and whether it may end; whether its long turn is under way. */
   const holding = new Set<string>();
@@ -78,7 +66,7 @@ export async function startSteering(options: {
   const agent = defineAgent({ name: "worker", instructions: "Work.", tools: ["hold"] });
   const holdfast = await createHoldfast(defineConfig({ agents: [agent], tools: [hold] }), {
     settings: readSettings({}),
-    parts: { database: reportSteering(database, reach), gateway, log: silentLogger },
+    parts: { database: reportStatements(database, pointsOf, reach), gateway, log: silentLogger },
     tuning: { leaseMs, pollMs: 50 },
   });
   const send = async (round: string, prompt: "work" | "note" | "stop") => {
@@ -109,25 +97,8 @@ async function told(holdfast: Holdfast, taskId: string, what: "tool" | "end"): P
   return journal.some((entry) => entry.kind === what || (entry.kind === "message" && entry.prompt === "stop"));
 }
 
-/** Tells of each write of the task and of each message, before it is sent and after it is acknowledged. */
-function reportSteering(database: Database, reach: Reach): Database {
-  const around = async <Result>(statements: readonly Statement[], run: () => Promise<Result>): Promise<Result> => {
-    const points = statements.flatMap(pointOf);
-    for (const point of points) await reach(`${point}: before`);
-    const running = run();
-    for (const point of points) await reach(`${point}: under way`);
-    const result = await running;
-    for (const point of points) await reach(`${point}: after`);
-    return result;
-  };
-  return {
-    ...database,
-    query: (statement) => around([statement], () => database.query(statement)),
-    batch: (statements) => around(statements, () => database.batch(statements)),
-  };
-}
-
-function pointOf({ name, text, values }: Statement): string[] {
+/** Each write of the task, and each message. */
+function pointsOf({ name, text, values }: Statement): string[] {
   if (name === "submit" || name === "finish") return [name];
   if (text.includes("insert into inbox"))
     return [`deliver ${JSON.stringify(values).includes("stop") ? "stop" : "note"}`];

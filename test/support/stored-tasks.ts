@@ -2,11 +2,27 @@
 import assert from "node:assert/strict";
 import type { Entry, EntryBody } from "../../src/agent/journal.ts";
 import { systemId } from "../../src/platform/ids.ts";
-import type { Statement } from "../../src/store/database.ts";
+import type { Database, Statement } from "../../src/store/database.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { ClaimedTask, NewTask, TaskProgress, TaskResult } from "../../src/store/task-row.ts";
 
 export const sql = (text: string, ...values: unknown[]): Statement => ({ text, values });
+
+export interface HeldTask {
+  readonly id: string;
+  readonly epoch: number;
+}
+
+/** The running tasks that a process holds. */
+export function heldBy(database: Database, pid: number | string): Promise<HeldTask[]> {
+  return database.query(
+    sql(
+      `select t.id, t.epoch from task t join worker w on w.id = t.lease_owner
+       where t.status = 'running' and w.info->>'pid' = $1`,
+      String(pid),
+    ),
+  );
+}
 
 export const noProgress: TaskProgress = { output: "", stepsUsed: 0, tokensUsed: 0, toolCalls: 0, costMicros: 0 };
 

@@ -1,11 +1,12 @@
 /** A PostgreSQL server of one's own in a temporary folder, to kill and restart at will. */
-import { execFile, execFileSync } from "node:child_process";
-import { chown, mkdtemp, rm } from "node:fs/promises";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { atExit, removeWhileEnding } from "./at-exit.ts";
 import { freePort } from "./free-port.ts";
-import { postgresBinaries } from "./postgres-binaries.ts";
+import { postgresAccount, postgresBinaries } from "./postgres-binaries.ts";
 
 export interface ThrowawayPostgres extends AsyncDisposable {
   readonly url: string;
@@ -15,7 +16,7 @@ export interface ThrowawayPostgres extends AsyncDisposable {
 }
 
 /** fast: it says goodbye to everybody; immediate: it dies on the spot, and recovers when it starts. */
-export type ShutdownMode = "fast" | "immediate";
+type ShutdownMode = "fast" | "immediate";
 
 const run = promisify(execFile);
 
@@ -26,17 +27,8 @@ export async function startThrowawayPostgres(
   const binaries = postgresBinaries();
   if (binaries === undefined) return undefined;
   const directory = await mkdtemp(join(tmpdir(), "holdfast-postgres-"));
-  // The server refuses to run as root.
-  const user = process.getuid?.() === 0 ? "postgres" : undefined;
-  if (user !== undefined) {
-    const idOf = (flag: string): number => Number(execFileSync("id", [flag, user], { encoding: "utf8" }));
-    await chown(directory, idOf("-u"), idOf("-g"));
-  }
-  const command = async (name: string, ...args: string[]): Promise<void> => {
-    const line = [join(binaries, name), ...args];
-    const [file = "", ...rest] = user === undefined ? line : ["runuser", "-u", user, "--", ...line];
-    await run(file, rest, { cwd: directory });
-  };
+  const account = { ...(await postgresAccount(directory)), cwd: directory };
+  const command = (name: string, ...args: string[]) => run(join(binaries, name), args, account);
   const data = join(directory, "data");
   const port = await freePort();
   const options = {
@@ -47,8 +39,15 @@ export async function startThrowawayPostgres(
     ...settings,
   };
   const flags = Object.entries(options).map(([name, value]) => `-c ${name}=${value}`);
-  const start = () => command("pg_ctl", "-D", data, "-w", "-l", join(directory, "log"), "-o", flags.join(" "), "start");
-  const stop = (mode: ShutdownMode) => command("pg_ctl", "-D", data, "-w", "-m", mode, "stop");
+  const start = async () =>
+    void (await command("pg_ctl", "-D", data, "-w", "-l", join(directory, "log"), "-o", flags.join(" "), "start"));
+  const stopping = (mode: ShutdownMode) => ["-D", data, "-w", "-m", mode, "stop"];
+  const stop = async (mode: ShutdownMode) => void (await command("pg_ctl", ...stopping(mode)));
+  // It is a daemon: who breaks off a run would leave it behind.
+  const settled = atExit(() => {
+    spawnSync(join(binaries, "pg_ctl"), stopping("immediate"), account);
+    removeWhileEnding(directory);
+  });
   await command("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync");
   await start();
   return {
@@ -60,6 +59,7 @@ export async function startThrowawayPostgres(
       // It may be down already.
       await stop("immediate").catch(() => undefined);
       await rm(directory, { recursive: true, force: true });
+      settled();
     },
   };
 }

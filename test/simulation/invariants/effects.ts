@@ -1,4 +1,5 @@
 /** I4 and I6: what happened outside, held against the journals; what models billed, held against budgets. */
+import type { Usage } from "../../../src/agent/conversation.ts";
 import type { Entry } from "../../../src/agent/journal.ts";
 import { journalOf, nameOf, type Evidence } from "./evidence.ts";
 import type { Verdict } from "./violation.ts";
@@ -24,17 +25,17 @@ function checkCalls({ outside }: Evidence, verdict: Verdict): void {
 /** Every effect is one the journal asked for; every outcome in it is one that happened. */
 function checkOutcomes(evidence: Evidence, verdict: Verdict): void {
   const { outside } = evidence;
-  const keys = new Map<string, string>();
+  const keys = new Set<string>();
   for (const task of evidence.tasks) {
     for (const entry of journalOf(evidence, task.id)) {
       if (entry.kind === "model") {
         const calls = entry.parts.filter((part) => part.type === "call");
-        for (const index of calls.keys()) keys.set(`${task.id}:${entry.seq}:${index}`, task.id);
+        for (const index of calls.keys()) keys.add(`${task.id}:${entry.seq}:${index}`);
       }
       if (entry.kind === "tool" && entry.outcome.ok) {
         const { receipt } = entry.outcome.output as { receipt?: number };
         const real = outside.effects.find((effect) => effect.receipt === receipt);
-        const isTrue = real?.tool === entry.tool && ancestry(evidence, task.id).includes(real.taskId);
+        const isTrue = real?.tool === entry.tool && ancestry(evidence.tasks, task.id).includes(real.taskId);
         verdict.require(isTrue, "I4", `${nameOf(task.id)} has an outcome of ${entry.tool} that never happened.`);
       }
     }
@@ -48,9 +49,9 @@ function checkOutcomes(evidence: Evidence, verdict: Verdict): void {
 }
 
 /** A task and those it was forked from: a fork's journal begins with a copy. */
-function ancestry({ tasks }: Evidence, taskId: string): string[] {
+function ancestry(tasks: Evidence["tasks"], taskId: string): string[] {
   const from = tasks.find(({ id }) => id === taskId)?.forkedFrom ?? null;
-  return from === null ? [taskId] : [taskId, ...ancestry({ tasks } as Evidence, from)];
+  return from === null ? [taskId] : [taskId, ...ancestry(tasks, from)];
 }
 
 function checkSpending(evidence: Evidence, verdict: Verdict): void {
@@ -58,18 +59,29 @@ function checkSpending(evidence: Evidence, verdict: Verdict): void {
     const journal = journalOf(evidence, task.id);
     const turns = journal.filter((entry): entry is Entry & { kind: "model" } => entry.kind === "model");
     for (const turn of turns) {
+      // Nobody reports what a call had used that was cut off.
+      if (turn.finish === "interrupted") {
+        verdict.require(turn.usage.estimated, "I6", `${nameOf(task.id)} knows what a call used that was cut off.`);
+        continue;
+      }
       const bill = evidence.book.bills.get(replyIn(turn));
       const isSettled = bill?.input === turn.usage.input && bill.output === turn.usage.output;
       const what = `${nameOf(task.id)} journals ${JSON.stringify(turn.usage)} of a turn that was billed ${JSON.stringify(bill)}`;
       verdict.require(isSettled, "I6", `${what}.`);
     }
     if (task.status !== "completed" && task.status !== "failed") continue;
-    const tokens = turns.reduce((sum, { usage }) => sum + usage.input + usage.output, 0);
+    const tokens = journal.flatMap(paidIn).reduce((sum, { input, output }) => sum + input + output, 0);
     const told = `${task.stepsUsed} steps and ${task.tokensUsed} tokens, but its journal ${turns.length} and ${tokens}`;
     const isTold = task.stepsUsed === turns.length && task.tokensUsed === tokens;
     verdict.require(isTold, "I6", `${nameOf(task.id)} says it used ${told}.`);
     checkLimits(journal, { name: nameOf(task.id), mostSteps: task.agent === "asking" ? 2 : 9 }, verdict);
   }
+}
+
+function paidIn(entry: Entry): Usage[] {
+  if (entry.kind !== "model" && entry.kind !== "failure") return [];
+  const attempts = entry.attempts.flatMap(({ usage }) => usage ?? []);
+  return entry.kind === "model" ? [...attempts, entry.usage] : attempts;
 }
 
 /** No turn begins beyond a ceiling that nobody raised. */

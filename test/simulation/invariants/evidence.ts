@@ -24,9 +24,21 @@ export interface StoredApproval {
   readonly answeredBy: string | null;
 }
 
+/** A row of the ledger. */
+export interface StoredCharge {
+  readonly taskId: string;
+  /** tenant/agent/session/user */
+  readonly owner: string;
+  /** The entry, and what it used and cost. */
+  readonly line: string;
+}
+
 export interface Evidence {
   readonly tasks: readonly StoredTask[];
   readonly journals: ReadonlyMap<string, readonly Entry[]>;
+  readonly ledger: readonly StoredCharge[];
+  /** What forks copied from the journals of others, as "task seq". */
+  readonly copied: ReadonlySet<string>;
   readonly approvals: readonly StoredApproval[];
   readonly sessions: readonly { tenant: string; id: string; openTasks: number }[];
   readonly history: readonly Change[];
@@ -51,9 +63,15 @@ export async function gather(database: Database, witnesses: Witnesses): Promise<
       started_at as "startedAt", finished_at as "finishedAt", idempotency_key as "idempotencyKey", epoch,
       lease_owner as "leaseOwner"
     from task order by tenant, session_id, position`);
+  const copied = await query<{ key: string }>("select task_id || ' ' || seq as key from entry where epoch = 0");
   return {
     ...witnesses,
     tasks,
+    ledger: await query<StoredCharge>(`
+      select task_id as "taskId", concat_ws('/', tenant, agent, session_id, coalesce(user_id, '')) as owner,
+        concat_ws(':', seq, input, output, coalesce(cost_micros::text, 'unknown')) as line
+      from usage order by task_id, seq`),
+    copied: new Set(copied.map(({ key }) => key)),
     journals: await createStore(database).journals(tasks.map(({ id }) => id)),
     approvals: await query<StoredApproval>(
       `select id, task_id as "taskId", status, answer, answered_by as "answeredBy" from approval order by id`,

@@ -1,4 +1,4 @@
-/** I1, I3 and I5: what becomes of tasks, who may touch them, and in what order. From the history of the rows. */
+/** I1, I3 and I5: what becomes of tasks, who may touch them, and in what order; of I9 that a loss is charged once. From the history of the rows. */
 import type { EntryChange, LeaseChange, TaskChange } from "../history.ts";
 import { endedStatuses, journalOf, nameOf, type Evidence } from "./evidence.ts";
 import type { Verdict } from "./violation.ts";
@@ -37,6 +37,8 @@ class Course {
   readonly #holders = new Map<string, string>();
   readonly #endedLeases = new Set<string>();
   readonly #lastSeq = new Map<string, number>();
+  /** Tasks whose worker was lost, or broke, and nobody has written yet what that may have cost. */
+  readonly #lost = new Set<string>();
 
   constructor(verdict: Verdict) {
     this.#verdict = verdict;
@@ -58,26 +60,32 @@ class Course {
     }
     this.#checkCourse(change);
     this.#checkOwner(change);
+    const isLoss = to === "waiting" || this.#endedLeases.has(change.fromOwner ?? "");
+    if (from === "running" && to !== "running" && isLoss) this.#lost.add(change.task);
     this.#tasks.set(task, change);
     if (to === "running" && from !== "running") this.#checkOrder(change);
   }
 
   /** Entries come with the next number, from the holder of the newest epoch. */
-  entry({ operation, task, seq, epoch, kind, taskEpoch, taskStatus, actor, changed }: EntryChange): void {
+  entry(change: EntryChange): void {
+    const { operation, task, seq, epoch, kind, taskEpoch, taskStatus, actor, changed } = change;
     const what = `entry ${seq} (${kind}) of ${nameOf(task)}`;
     if (operation === "DELETE") return this.#verdict.require(taskStatus === null, "I2", `${actor} deleted ${what}.`);
     if (operation === "UPDATE") return this.#verdict.require(!changed, "I2", `${actor} changed ${what}.`);
     const before = this.#lastSeq.get(task) ?? 0;
     this.#verdict.require(seq === before + 1, "I2", `${what} follows entry ${before}.`);
     this.#lastSeq.set(task, seq);
-    const held = `${what} was written by ${actor} under epoch ${epoch}, but the task is at epoch ${taskEpoch}.`;
-    this.#verdict.require(epoch === taskEpoch || epoch === 0, "I3", held);
+    if (change.code === "worker_lost" && epoch > 0) {
+      this.#verdict.require(this.#lost.delete(task), "I9", `${actor} wrote a loss, ${what}, that was no new one.`);
+    }
+    const stale = `${what} was written by ${actor} under epoch ${epoch}, but the task is at epoch ${taskEpoch}.`;
+    this.#verdict.require(epoch === taskEpoch || epoch === 0, "I3", stale);
     const isOfWorker = ["model", "intent", "tool", "failure", "question"].includes(kind);
     if (epoch === 0 || !isOfWorker) return;
     const holder = this.#holders.get(this.#tasks.get(task)?.owner ?? "");
     const isRunning = taskStatus === "running";
-    const held2 = `${what} was written by ${actor}, but ${holder} holds the task.`;
-    this.#verdict.require(!isRunning || holder === actor, "I3", held2);
+    const stolen = `${what} was written by ${actor}, but ${holder} holds the task.`;
+    this.#verdict.require(!isRunning || holder === actor, "I3", stolen);
   }
 
   #checkCourse({ task, from, to, fromEpoch, epoch, wasDeadLetter, actor }: TaskChange): void {

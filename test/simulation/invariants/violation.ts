@@ -1,5 +1,5 @@
 /** An invariant of docs/operations/testing.md that does not hold. */
-export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "liveness" | "errors";
+export type Invariant = "I1" | "I2" | "I3" | "I4" | "I5" | "I6" | "I7" | "I8" | "I9" | "liveness" | "errors";
 
 export interface Violation {
   readonly invariant: Invariant;

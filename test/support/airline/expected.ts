@@ -86,8 +86,14 @@ function turnInJournal({ text, call }: Turn, model: string): Record<string, Json
   ];
 }
 
-/** An entry without what differs from run to run: times, tokens and money. */
-export function story(entry: Entry): Json {
+/** A journal without what differs from run to run: times, tokens and money, and calls whose worker was killed. */
+export function storyOf(journal: readonly Entry[]): Json[] {
+  return journal
+    .filter((entry) => entry.kind !== "failure" || entry.code !== "worker_lost")
+    .map((entry, index) => unmeasured({ ...entry, seq: index + 1 }));
+}
+
+function unmeasured(entry: Entry): Json {
   const measurements = new Set(["at", "ms", "usage", "cost_usd", "ttft_ms", "tpot_ms"]);
   return Object.fromEntries(Object.entries(entry).filter(([name]) => !measurements.has(name))) as Json;
 }

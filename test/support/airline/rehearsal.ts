@@ -11,7 +11,7 @@ import { startMockProvider } from "../../../src/testing/mock-provider.ts";
 import { seededRandom } from "../seeded-random.ts";
 import { effectOf } from "./airline-config.ts";
 import { type Api, converse, createApi, type Watched } from "./customer.ts";
-import { callsOf, journalOf, sessionOf, story } from "./expected.ts";
+import { callsOf, journalOf, sessionOf, storyOf } from "./expected.ts";
 import { readAgent, readRecordings, type Recording } from "./recordings.ts";
 import { createReplayModel, type ReplayModel } from "./replay-model.ts";
 import { type ServiceOptions, type ServiceProcesses, startServiceProcesses } from "./service-processes.ts";
@@ -131,7 +131,7 @@ async function compare(
   for (const [index, exchange] of exchanges.entries()) {
     const { entries = [], result, misshown = [] } = tasks[index] ?? {};
     const journal = (await api.list<Entry>(`/tasks/${result?.task_id}/journal?limit=20`)).flat();
-    note(`journal of task ${index}`, () => assert.deepEqual(journal.map(story), journalOf(recording, exchange)));
+    note(`journal of task ${index}`, () => assert.deepEqual(storyOf(journal), journalOf(recording, exchange)));
     note(`events of task ${index}`, () => assert.deepEqual(entries, journal));
     note(`result of task ${index}`, () => {
       const { output, steps_used: steps, tool_calls: calls, error } = result ?? {};
