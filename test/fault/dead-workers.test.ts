@@ -5,7 +5,6 @@ import { createServerDatabase } from "../support/databases.ts";
 import { openCouriers, type Courier, type Couriers } from "../support/couriers.ts";
 import { until } from "../support/running-holdfast.ts";
 import { sql, type HeldTask } from "../support/stored-tasks.ts";
-import { agentName } from "../chaos/agent.ts";
 
 const server = await createServerDatabase();
 await server?.drop();
@@ -52,10 +51,14 @@ describe("Of three workers on one server", { skip: server === undefined && "ther
     await using couriers = await openCouriers(tuning);
     const stranger = await couriers.start({ agents: ["nobody"] });
     const host = await couriers.start();
-    const handle = await couriers.api.submit({ agent: agentName, prompt: "Go" });
-    await until(async () => (await couriers.heldBy(host)).length > 0);
+    // Without its lock the end of the host would be seen by its lease alone.
+    const registered = () => couriers.database.query<{ key: string | null }>(sql(registeredSql));
+    await until(async () => (await registered()).every(({ key }) => key !== null));
+    await using load = couriers.load();
+    const [held] = await freeze(couriers, host, 1);
+    await load.stop();
     await host.kill();
-    const isFree = sql("select id from task where id = $1 and status = 'pending' and takeovers = 1", handle.id);
+    const isFree = sql("select id from task where id = $1 and status = 'pending' and takeovers = 1", held!.id);
     // The stranger sees that it died, and leaves the task to others.
     await until(async () => (await couriers.database.query(isFree)).length > 0);
     assert.deepEqual(await couriers.heldBy(stranger), []);
@@ -72,16 +75,20 @@ function ifAllLocked<Row extends { key: string | null }>(rows: Row[]): Row[] | f
   return rows.length === 3 && rows.every(({ key }) => key !== null) && rows;
 }
 
+/** Stops the process while it holds so many tasks, so that it surely dies at work; what it holds then. */
+async function freeze(couriers: Couriers, victim: Courier, tasks: number): Promise<HeldTask[]> {
+  for (;;) {
+    await until(async () => (await couriers.heldBy(victim)).length >= tasks);
+    victim.signal("SIGSTOP");
+    const held = await couriers.heldBy(victim);
+    if (held.length > 0) return held;
+    victim.signal("SIGCONT");
+  }
+}
+
 /** From the kill to the first entry that another process writes for a task that the dead one held. */
 async function resumeTime(couriers: Couriers, victim: Courier): Promise<number> {
-  let held: HeldTask[] = [];
-  while (held.length === 0) {
-    await until(async () => (await couriers.heldBy(victim)).length > 2);
-    // Frozen first, so that it surely dies at work and nothing changes while we look.
-    victim.signal("SIGSTOP");
-    held = await couriers.heldBy(victim);
-    if (held.length === 0) victim.signal("SIGCONT");
-  }
+  const held = await freeze(couriers, victim, 3);
   const killedAt = Date.now();
   await victim.kill();
   const next = sql(

@@ -53,8 +53,10 @@ const spacingMs = 20;
 const gatherMs = 100;
 /** After so long without an answer the store is taken for silent: long for a store, short for a model call. */
 const patienceMs = 3_000;
-/** How long other processes have, after an outage, to tell what they did in it. */
-const catchUpMs = 2_000;
+/** While the store is silent it is asked again so often: all processes see within a moment of each other that it is back. */
+const retryMs = { firstMs: 500, mostMs: 1_000 };
+/** How long other processes have, after an outage, to tell what they did in it: longer than they wait before they ask again. */
+const catchUpMs = 2 * retryMs.mostMs;
 /** Processes with calls under way tell that they live: three times in the time they are given. */
 const heartbeatMs = 5_000;
 
@@ -91,7 +93,7 @@ export class KeyGate {
     this.#caps = gate.caps;
     this.#onChange = gate.onChange;
     this.#own = new RecentUse(deps.window);
-    this.#backoff = createBackoff(deps.random, { firstMs: 500, mostMs: 5_000 });
+    this.#backoff = createBackoff(deps.random, retryMs);
     this.#shared = Object.values(gate.caps).some((cap) => cap !== null);
   }
 
