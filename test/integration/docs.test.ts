@@ -238,7 +238,7 @@ describe("A page that lists", () => {
 
   test("entries has every kind of entry with all its fields, and no other", () => {
     const { text } = pageAt("docs/reference/journal.md");
-    const source = readFileSync(join(repositoryRoot, "src/client/wire.ts"), "utf8");
+    const source = readFileSync(join(repositoryRoot, "src/client/wire/journal.ts"), "utf8");
     const kinds = [
       ...source.matchAll(/\| \{ kind: "(\w+)"(.*)\}/g),
       ...source.matchAll(/^ {2}kind: "(\w+)"([^]*?)^\}/gm),

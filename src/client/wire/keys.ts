@@ -1,4 +1,4 @@
-/** Virtual keys as the API says them; a part of wire.ts. */
+/** Virtual keys: who may call models through the gateway. */
 
 export interface KeyBody {
   name: string;

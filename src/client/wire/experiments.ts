@@ -1,4 +1,5 @@
-/** The shapes of the API about experiments with model calls: faults of a game day, and drills of the fallback. */
+/** Experiments with model calls: faults of a game day, and drills of the fallback. */
+
 export type ModelErrorCode =
   | "model_unavailable"
   | "model_rate_limited"

@@ -1,0 +1,103 @@
+/** The journal of a task, and its stream. */
+import type { Json } from "../../agent/json.ts";
+import type { Answer, ApprovalKind } from "./approvals.ts";
+import type { AgentResult } from "./tasks.ts";
+
+/** An entry of a task's journal; `seq` counts from 1 without gaps. */
+export type Entry = EntryBody & { seq: number; at: string };
+
+export type EntryBody =
+  | ModelEntry
+  | { kind: "deferred"; call_id: string; model: string; until: string }
+  | { kind: "intent"; call_id: string; tool: string; key: string }
+  | { kind: "tool"; call_id: string; tool: string; outcome: ToolOutcome; ms: number }
+  | QuestionEntry
+  | { kind: "answer"; approval_id: string; answer: Answer; by: string }
+  | { kind: "message"; message_id: string; prompt: string; context: Json; user_id: string | null }
+  | { kind: "failure"; code: string; message: string; attempts: FailedAttempt[]; retry_at: string | null }
+  | { kind: "replay"; prompt: string | null; by: string }
+  | { kind: "end"; status: "completed" | "failed" | "cancelled"; error: string | null; message: string };
+
+export interface ModelEntry {
+  kind: "model";
+  parts: AssistantPart[];
+  calls: PlannedCall[];
+  finish: "stop" | "calls" | "length" | "content_filter" | "interrupted";
+  model: string;
+  usage: Usage;
+  cost_usd: number | null;
+  ttft_ms: number;
+  tpot_ms: number;
+  attempts: FailedAttempt[];
+  /** Why this candidate of the route and no other. */
+  choice?: { strategy: string; reason: string };
+  /** The fault of a game day that the answer came through in spite of. */
+  injected?: string;
+  /** No model was asked: the answer to the same question was at hand. */
+  hit?: "cache";
+  /** With a hit: what the answer took when a model gave it. */
+  saved?: { usage: Usage; cost_usd: number | null };
+}
+
+/** Tokens of a model call. `input` includes `cached`, `output` includes `reasoning`; `estimated`: nobody reported them. */
+export interface Usage {
+  input: number;
+  cached: number;
+  output: number;
+  reasoning: number;
+  estimated: boolean;
+}
+
+export type AssistantPart =
+  | { type: "text" | "reasoning"; text: string }
+  | { type: "call"; id: string; tool: string; input: Json };
+
+export interface PlannedCall {
+  id: string;
+  tool: string;
+  input: Json;
+  version?: string;
+  effect?: "read" | "idempotent" | "once";
+  needs_approval: boolean;
+  problem?: { code: string; message: string };
+}
+
+export interface FailedAttempt {
+  model: string;
+  code: string;
+  message: string;
+  ms: number;
+  at?: string;
+  /** What it used and cost, though it gave no answer that counts. */
+  usage?: Usage;
+  cost_usd?: number | null;
+  /** The fault of a game day that struck it. */
+  injected?: string;
+}
+
+/** `large`: the whole value is at `/tasks/{id}/values/{hash}`, and `output` holds only its beginning as text. */
+export type ToolOutcome =
+  | { ok: true; output: Json; large?: { hash: string; bytes: number } }
+  | { ok: false; code: string; message: string };
+
+export interface QuestionEntry {
+  kind: "question";
+  approval_id: string;
+  question: ApprovalKind;
+  call_id: string | null;
+  tool: string | null;
+  input: Json;
+  input_hash: string;
+  reason: string;
+}
+
+export type Delta = { type: "text" | "reasoning"; text: string } | { type: "restart" };
+
+/** What the stream of a task brings. Only entries have a place in it (`entry.seq`). */
+export type TaskEvent =
+  | { type: "entry"; entry: Entry }
+  | { type: "delta"; delta: Delta }
+  /** The whole text so far of the turn in flight; replaces what deltas brought. */
+  | { type: "partial"; text: string }
+  /** The task has ended; nothing follows. */
+  | { type: "result"; result: AgentResult };
