@@ -1,6 +1,7 @@
 /** `holdfast usage`: what calls to models used and cost. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { UsageDimension, UsageSum } from "../client/wire.ts";
+import { usageDimensions as dimensions } from "../store/queries/usage-report.ts";
 import { withServer, withUrl, type Client, type UrlFlag } from "./connect.ts";
 import { verb, type Context } from "./context.ts";
 import { money, parseDays } from "./quantities.ts";
@@ -8,7 +9,6 @@ import { renderTable, type Column } from "./table.ts";
 import { parseCount } from "./tasks.ts";
 import { oneLine } from "./terminal.ts";
 
-const dimensions: readonly UsageDimension[] = ["agent", "session", "user", "model", "day", "key"];
 const dayMs = 86_400_000;
 
 export function usageCommand(context: Context): Command {

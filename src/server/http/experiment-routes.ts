@@ -142,23 +142,22 @@ function toWireFault(fault: ActiveFault): wire.Faults["items"][number] {
 async function toWireDrill(experiments: Experiments, hours: number): Promise<wire.Drill> {
   const { share, source, until } = experiments.drill.state();
   const results = await experiments.drillResults(hours);
-  const routes = new Map(
-    results.map(({ first, fallback }) => [JSON.stringify([first, fallback]), { first, fallback }]),
-  );
-  const pathOf = (route: { first: string; fallback: string }, path: DrillResult["path"]): wire.DrillPath => {
-    const found = results.find(
-      (each) => each.path === path && each.first === route.first && each.fallback === route.fallback,
-    );
-    return toWirePath((path === "primary" ? route.first : route.fallback).split(","), found);
-  };
+  const routes = Map.groupBy(results, ({ first, fallback }) => JSON.stringify([first, fallback]));
   return {
     share,
     source,
     ends_at: until === null ? null : time(Math.round(until)),
-    routes: [...routes.values()].map((route) => ({
-      primary: pathOf(route, "primary"),
-      fallback: pathOf(route, "fallback"),
-    })),
+    routes: [...routes.values()].map(toWireRoute),
+  };
+}
+
+/** @param paths the two results of a route, or the one that there is */
+function toWireRoute(paths: readonly DrillResult[]): wire.Drill["routes"][number] {
+  const { first = "", fallback = "" } = paths[0] ?? {};
+  const resultOf = (path: DrillResult["path"]): DrillResult | undefined => paths.find((each) => each.path === path);
+  return {
+    primary: toWirePath(first.split(","), resultOf("primary")),
+    fallback: toWirePath(fallback.split(","), resultOf("fallback")),
   };
 }
 
