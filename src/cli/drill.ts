@@ -5,7 +5,7 @@ import { withServer, withUrl, type Client, type UrlFlag } from "./connect.ts";
 import { verb, type Context } from "./context.ts";
 import { evaluateFile, parseShare, withEvaluation, type EvaluationFlags } from "./evaluation.ts";
 import { usageError } from "./failure.ts";
-import { duration, measured, money, parseDays } from "./quantities.ts";
+import { duration, measured, money, parseDays, percent } from "./quantities.ts";
 import { renderTable, type Column } from "./table.ts";
 import { parseCount } from "./tasks.ts";
 import type { Terminal } from "./terminal.ts";
@@ -76,7 +76,7 @@ async function showDrill({ terminal, clock }: Context, client: Client, { hours, 
 
 function stateOf({ share, source, ends_at: endsAt }: Drill, now: number): string {
   if (share === 0) return "There is no drill now. Start one with --share 10%, or by `gateway.drill` of the config.";
-  const calls = `${Math.round(share * 1_000) / 10} % of the calls`;
+  const calls = `${percent(share)} of the calls`;
   const end = endsAt === null ? "as the config says" : `for another ${duration(Math.max(0, Date.parse(endsAt) - now))}`;
   return `A drill ${source === "config" ? "of the config " : ""}sends ${calls} to the fallback, ${end}.`;
 }
@@ -89,7 +89,7 @@ const pathColumns: Column<Row>[] = [
   { title: "CALLS", value: ({ calls }) => calls.toLocaleString("en-US"), align: "right" },
   {
     title: "SUCCESS",
-    value: ({ success_share: share }) => (share === null ? "-" : `${Math.floor(share * 1_000) / 10} %`),
+    value: ({ success_share: share }) => percent(share),
     align: "right",
     format: ({ success_share: share }): Parameters<Terminal["paint"]>[0] =>
       share === 1 || share === null ? "green" : "yellow",

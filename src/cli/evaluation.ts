@@ -10,7 +10,8 @@ import { HoldfastError, messageOf } from "../platform/errors.ts";
 import { exitCodes, type Context } from "./context.ts";
 import { usageError } from "./failure.ts";
 import { hostSettings, withDefault } from "./host-settings.ts";
-import { count, measured, money } from "./quantities.ts";
+import { count, measured, money, percent } from "./quantities.ts";
+import { inTwoStages } from "./signals.ts";
 import { renderTable, type Column } from "./table.ts";
 import { parseCount } from "./tasks.ts";
 import { oneLine, type Terminal } from "./terminal.ts";
@@ -59,11 +60,35 @@ export async function evaluateFile(
     const targets = targetsOf(flags.route ?? evaluator.routeOf(agent));
     terminal.note(terminal.paintNote("dim", `${count(cases.length, "case")} on ${count(targets.length, "target")} …`));
     const { judge = null, concurrency } = flags;
-    const { signal } = new AbortController();
-    const evaluation = await evaluator.evaluate({ agent, cases, targets, judge, concurrency, signal });
-    report(context, evaluation, flags);
+    const evaluation = await untilInterrupted(context, (signal) =>
+      evaluator.evaluate({ agent, cases, targets, judge, concurrency, signal }),
+    );
+    if (evaluation !== null) report(context, evaluation, flags);
   } finally {
     await evaluator.close();
+  }
+}
+
+/** Ctrl-C ends it: what was begun is aborted, and nothing more is paid for. @returns null if it was */
+async function untilInterrupted<T>(context: Context, work: (signal: AbortSignal) => Promise<T>): Promise<T | null> {
+  const { terminal, clock } = context;
+  const stop = new AbortController();
+  const interrupt = inTwoStages(clock, {
+    first: () => {
+      context.exitCode = exitCodes.interrupted;
+      terminal.note(terminal.paintNote("dim", "\nStopping; once more to leave at once."));
+      stop.abort();
+    },
+    again: () => process.exit(exitCodes.interrupted),
+  });
+  process.on("SIGINT", interrupt);
+  try {
+    return await work(stop.signal);
+  } catch (error) {
+    if (stop.signal.aborted) return null;
+    throw error;
+  } finally {
+    process.off("SIGINT", interrupt);
   }
 }
 
@@ -95,7 +120,7 @@ function report(context: Context, evaluation: Evaluation, { atLeast, json }: Eva
     );
   }
   if (first === undefined || enough) return;
-  const verdict = `${first.name} passed ${percent(first)} of its cases, less than ${share(atLeast)}.`;
+  const verdict = `${first.name} passed ${percent(first.passed / first.total)} of its cases, less than ${percent(atLeast)}.`;
   terminal.note(`${terminal.paintNote(["red", "bold"], "failed:")} ${verdict}`);
 }
 
@@ -104,7 +129,7 @@ const scoreColumns: Column<TargetScore>[] = [
   { title: "PASSED", value: (score) => `${score.passed}/${score.total}`, align: "right" },
   {
     title: "SHARE",
-    value: percent,
+    value: ({ passed, total }) => percent(passed / total),
     align: "right",
     format: ({ passed, total }) => (passed === total ? "green" : "yellow"),
   },
@@ -179,15 +204,6 @@ function toWire(
 
 function usd(micros: number | null): number | null {
   return micros === null ? null : micros / 1e6;
-}
-
-function percent({ passed, total }: TargetScore): string {
-  return share(passed / total);
-}
-
-/** Rounded down: what is not all is not shown as 100 %. */
-function share(value: number): string {
-  return `${Math.floor(value * 100)} %`;
 }
 
 /** "0.9", or "90%". */

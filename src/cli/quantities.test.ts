@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ago, bytes, count, duration, money, parseDays } from "./quantities.ts";
+import { ago, bytes, count, duration, money, parseDays, percent } from "./quantities.ts";
 
 test("a duration is told in the units that matter at its size, and never as sixty of one", () => {
   const told: [ms: number, text: string][] = [
@@ -36,6 +36,18 @@ test("money keeps the digits that a cheap call needs, and says when it is unknow
     "under $0.0001",
     "$0.0021",
     "$12.50",
+  ]);
+});
+
+test("a share is told in tenths of a percent, rounded down: what is not all is not shown as all", () => {
+  assert.deepEqual([0, 0.1, 2 / 3, 0.07, 0.9999, 1, null].map(percent), [
+    "0 %",
+    "10 %",
+    "66.6 %",
+    "7 %",
+    "99.9 %",
+    "100 %",
+    "-",
   ]);
 });
 

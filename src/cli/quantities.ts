@@ -37,6 +37,11 @@ export function money(usd: number | null): string {
   return `$${usd < 1 ? usd.toFixed(4) : usd.toFixed(2)}`;
 }
 
+/** Rounded down: what is not all is not shown as 100 %. Null: there was nothing to have a share of. */
+export function percent(share: number | null): string {
+  return share === null ? "-" : `${Math.floor(share * 1_000 + 1e-9) / 10} %`;
+}
+
 export function count(number: number, noun: string): string {
   return `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -4,7 +4,8 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { startMockProvider, type MockProvider, type MockStep } from "../../src/testing/mock-provider.ts";
-import { makeProject, runCommand, type Ended } from "../support/command.ts";
+import { makeProject, runCommand, startCommand, type Ended } from "../support/command.ts";
+import { until } from "../support/running-holdfast.ts";
 
 const config = `
 import { writeFileSync } from "node:fs";
@@ -110,15 +111,15 @@ describe("An evaluation on the command line", () => {
     const { stdout, stderr, exitCode } = await evaluate(answer, "cases.jsonl", "--judge", "openai/gpt-5");
     assert.equal(exitCode, 1, stderr);
     assert.match(stdout, /^TARGET +PASSED +SHARE +JUDGE +TOKENS +COST +P50 +P95 +TTFT P50 +TTFT P95\n/);
-    assert.match(stdout, /\nroute +2\/3 +66 % +0\.50 +4,400 +\$0\.0018 /);
-    assert.match(stdout, /\nopenai\/gpt-5-mini +2\/3 +66 % /);
-    assert.match(stdout, /\nanthropic\/claude-sonnet-4-6 +1\/3 +33 % +0\.50 +4,400 +\$0\.0180 /);
+    assert.match(stdout, /\nroute +2\/3 +66.6 % +0\.50 +4,400 +\$0\.0018 /);
+    assert.match(stdout, /\nopenai\/gpt-5-mini +2\/3 +66.6 % /);
+    assert.match(stdout, /\nanthropic\/claude-sonnet-4-6 +1\/3 +33.3 % +0\.50 +4,400 +\$0\.0180 /);
     assert.match(
       stdout,
       /claude-sonnet-4-6 failed 2 cases:\n {2}✗ sum\n {6}answer: Expected: it is "4"\.\n {6}it said: 5\n/,
     );
     assert.match(stdout, /✗ tone\n {6}judge: "It is short\." is not met: It goes on and on\./);
-    assert.match(stderr, /failed: route passed 66 % of its cases, less than 100 %/);
+    assert.match(stderr, /failed: route passed 66.6 % of its cases, less than 100 %/);
   });
 
   test("is a gate for CI, with JSON for what comes after it", async () => {
@@ -158,6 +159,27 @@ describe("An evaluation on the command line", () => {
     assert.equal(targets[1]?.passed, 0);
   });
 
+  test("ends with Ctrl-C: the calls under way are ended, and no other case begins", async () => {
+    await using provider = await startMockProvider({ script: () => ({ fault: "hang" }) });
+    const env = { OPENAI_API_KEY: "test", OPENAI_BASE_URL: `${provider.url}/v1` };
+    const args = [
+      "eval",
+      "cases.jsonl",
+      "--route",
+      "openai/gpt-5-mini",
+      "--judge",
+      "openai/gpt-5",
+      "--concurrency",
+      "1",
+    ];
+    const running = startCommand(args, { cwd: project, env });
+    await until(() => provider.requests.length === 1);
+    running.signal("SIGINT");
+    const { exitCode, stdout, stderr } = await running.ended;
+    assert.deepEqual([exitCode, stdout, provider.requests.length], [130, "", 1], stderr);
+    assert.match(stderr, /Stopping; once more to leave at once/);
+  });
+
   test("says what is wrong before any model is called", async () => {
     const never = (): never => assert.fail("a model was called");
     const wrong: [args: string[], exitCode: number, message: RegExp][] = [
@@ -184,9 +206,9 @@ test("a drill on cases compares the fallback with what comes first, and the fall
     runCommand(["drill", "cases.jsonl", "--judge", "openai/gpt-5", ...args], { cwd: project, env });
   const [ended, alone] = await Promise.all([drill("--at-least", "60%"), drill("--route", "openai/gpt-5-mini")]);
   assert.equal(ended.exitCode, 1, ended.stderr);
-  assert.match(ended.stdout, /\nfallback +1\/3 +33 % [^]*\nprimary +2\/3 +66 % /);
+  assert.match(ended.stdout, /\nfallback +1\/3 +33.3 % [^]*\nprimary +2\/3 +66.6 % /);
   assert.match(ended.stdout, /fallback \(anthropic\/claude-sonnet-4-6\) failed 2 cases:/);
-  assert.match(ended.stderr, /failed: fallback passed 33 %/);
+  assert.match(ended.stderr, /failed: fallback passed 33.3 %/);
   assert.equal(alone.exitCode, 1);
   assert.match(alone.stderr, /no_fallback/);
 });
