@@ -47,7 +47,7 @@ const plan = fc.record({
   burst: fc.constantFrom(1, 1 / 8),
   calls: fc.array(plannedCall, { minLength: 10, maxLength: 40 }),
   silentFrom: fc.nat(steps),
-  silentSteps: fc.nat(60),
+  silentSteps: fc.nat(120),
 });
 
 let database: Database;

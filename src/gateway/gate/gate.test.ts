@@ -296,6 +296,38 @@ describe("While the store does not answer", () => {
     assert.equal(begun(others), 50);
   });
 
+  test("for a moment, calls wait", async () => {
+    const fleet = gateFleet(database);
+    const process = fleet.start({ limits: { requestsPerMinute: 100 } });
+    const before = many(10, () => process.call());
+    await fleet.pass(59_900, 100);
+    process.store.isSilent = true;
+    const during = many(5, () => process.call());
+    await fleet.pass(2_500, 100);
+    assert.deepEqual([begun(before), begun(during)], [10, 0], "though what was used before has aged out");
+    process.store.isSilent = false;
+    await fleet.pass(1_100, 100);
+    assert.equal(begun(during), 5);
+  });
+
+  test("a process goes on, and whoever asks first afterwards is given nothing of what it uses", async () => {
+    const fleet = gateFleet(database);
+    const [one, two] = many(2, () => fleet.start({ limits: { requestsPerMinute: 100 } }));
+    many(70, () => one!.call());
+    many(30, () => two!.call());
+    await fleet.pass(100, 20);
+    for (const { store } of [one!, two!]) store.isSilent = true;
+    const during = many(70, () => one!.call({ longestWaitMs: 1_000_000 }));
+    await fleet.pass(62_050, 50);
+    assert.equal(begun(during), 70);
+    for (const { store } of [one!, two!]) store.isSilent = false;
+    const after = many(100, () => two!.call());
+    await fleet.pass(20, 20);
+    assert.equal(begun(after), 0, "it is not known yet what the other did");
+    await fleet.pass(5_000, 100);
+    assert.equal(begun(after), 30);
+  });
+
   test("a process that had no calls before makes none", async () => {
     const fleet = gateFleet(database);
     const process = fleet.start({ limits: { requestsPerMinute: 100 } });

@@ -3,12 +3,11 @@
  *
  *   open    no limit is known: calls go through, and only this process remembers them
  *   shared  a limit is known (configured, said in a header, or felt in a refusal): all processes count in the store
- *   alone   shared, but the store does not answer: this process goes on at the pace it had (own-pace.ts)
+ *   alone   shared, but the store does not answer: after three seconds this process goes on at the pace it had (own-pace.ts)
  *
  * It becomes shared once and stays so. It is told what to do by the model's gate, and tells it when something has changed.
  */
 import type { Clock } from "../../platform/clock.ts";
-import { createBackoff, type Backoff } from "../../platform/backoff.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { Random } from "../../platform/random.ts";
 import type { GateAnswer, GateAsk, GateCaps, GateLook, GateNews, GateWindow } from "../../store/queries/gate.ts";
@@ -53,10 +52,11 @@ const spacingMs = 20;
 const gatherMs = 100;
 /** After so long without an answer the store is taken for silent: long for a store, short for a model call. */
 const patienceMs = 3_000;
-/** While the store is silent it is asked again so often: all processes see within a moment of each other that it is back. */
-const retryMs = { firstMs: 500, mostMs: 1_000 };
-/** How long other processes have, after an outage, to tell what they did in it: longer than they wait before they ask again. */
-const catchUpMs = 2 * retryMs.mostMs;
+/**
+ * A silent store is asked again after such pauses, and waited for so long: within two seconds of its return all processes have
+ * told what they did without it, and so long the store lets them (src/store/queries/gate-sql.ts).
+ */
+const retry = { pauseMs: 1_000, patienceMs: 1_000 };
 /** Processes with calls under way tell that they live: three times in the time they are given. */
 const heartbeatMs = 5_000;
 
@@ -68,9 +68,8 @@ export class KeyGate {
   readonly #caps: GateCaps;
   readonly #onChange: () => void;
   readonly #own: RecentUse;
-  readonly #backoff: Backoff;
   #shared: boolean;
-  #alone: { readonly pace: OwnPace; retryAt: number; answeringSince: number | null } | null = null;
+  #alone: { readonly pace: OwnPace; readonly from: number; retryAt: number } | null = null;
   /** Of asks for calls; null: none is on its way. */
   #asked: { readonly calls: number } | null = null;
   #looking = false;
@@ -93,7 +92,6 @@ export class KeyGate {
     this.#caps = gate.caps;
     this.#onChange = gate.onChange;
     this.#own = new RecentUse(deps.window);
-    this.#backoff = createBackoff(deps.random, retryMs);
     this.#shared = Object.values(gate.caps).some((cap) => cap !== null);
   }
 
@@ -182,7 +180,7 @@ export class KeyGate {
     const bucket = this.#bucket();
     if (this.#alone !== null) {
       const use = { ...this.#own.total(bucket), inFlight: this.inFlight };
-      if (now < this.#blockedUntil || !keepsPace(this.#alone.pace, use, tokens)) {
+      if (now < Math.max(this.#blockedUntil, this.#alone.from) || !keepsPace(this.#alone.pace, use, tokens)) {
         this.#freeAt = now + this.#deps.window.bucketMs / 2;
         return null;
       }
@@ -235,22 +233,29 @@ export class KeyGate {
     const adjustments = [...told.adjustments].map(([bucket, use]) => ({ bucket, ...use }));
     [this.#report, this.#news, this.#reportAt] = [new Map(), null, Infinity];
     [this.#asked, this.#sentAt] = [{ calls: wanted.length }, sentAt];
-    const stopPatience = clock.timer(patienceMs, () => this.#goAlone("it does not answer"));
     try {
       const [caps, inFlight, news] = [this.#caps, this.inFlight, told.news];
       const ask = { gate: this.#name, process, window, caps, inFlight, adjustments, news, wanted };
-      const offer = this.#answered(await store.askGate(ask), { sentAt, asked: wanted.length });
+      const answer = await this.#inTime(store.askGate(ask), this.#alone === null ? patienceMs : retry.patienceMs);
+      const offer = this.#answered(answer, { sentAt, asked: wanted.length });
       if (offer !== null) take(offer);
     } catch (error) {
       // It may have been counted all the same: to add it once more is safe, to take it away once more is not.
       for (const [bucket, { requests, tokens }] of told.adjustments)
         this.#tell(bucket, { requests: Math.max(0, requests), tokens: Math.max(0, tokens) });
       if (told.news !== null) this.#news = this.#news === null ? told.news : mergeNews(told.news, this.#news);
-      this.#goAlone(messageOf(error));
+      this.#goAlone(messageOf(error), sentAt);
     } finally {
-      stopPatience();
       this.#asked = null;
     }
+  }
+
+  async #inTime<Answer>(answering: Promise<Answer>, ms: number): Promise<Answer> {
+    let stopTimer = (): void => {};
+    const late = new Promise<never>((_, reject) => {
+      stopTimer = this.#deps.clock.timer(ms, () => reject(new Error("it does not answer")));
+    });
+    return Promise.race([answering, late]).finally(stopTimer);
   }
 
   #answered(answer: GateAnswer, { sentAt, asked }: { sentAt: number; asked: number }): Offer | null {
@@ -262,7 +267,7 @@ export class KeyGate {
     // What others give back comes sooner than was foreseen.
     const againMs = answer.againMs === null ? 0 : Math.min(answer.againMs, window.bucketMs);
     this.#freeAt = Math.max(now + againMs, answer.blockedForMs > 0 ? this.#blockedUntil : 0);
-    this.#comeBack(now);
+    this.#comeBack();
     if (asked === 0 || answer.granted === 0) return null;
     const used = { requests: answer.usedRequests, tokens: answer.usedTokens };
     const offer = {
@@ -279,11 +284,11 @@ export class KeyGate {
     return { ...offer, grant: { bucket, at: answer.now, used } };
   }
 
-  #goAlone(why: string): void {
-    const { clock, log } = this.#deps;
+  #goAlone(why: string, silentSince: number): void {
+    const { clock, log, random } = this.#deps;
     const now = clock.monotonic();
-    const retryAt = now + this.#backoff.nextMs();
-    if (this.#alone !== null) Object.assign(this.#alone, { retryAt, answeringSince: null });
+    const retryAt = now + (retry.pauseMs * (1 + random())) / 2;
+    if (this.#alone !== null) this.#alone.retryAt = retryAt;
     else {
       const use = this.#own.total(this.#bucket());
       const { requests, tokens, concurrent } = this.limits();
@@ -292,20 +297,17 @@ export class KeyGate {
         tokens: tokens === null ? null : use.tokens,
         inFlight: concurrent === null ? null : this.inFlight,
       };
-      this.#alone = { pace, retryAt, answeringSince: null };
-      this.#freeAt = this.#blockedUntil;
+      // Not at once: an outage too short for the store to notice must not let anybody begin anything.
+      const from = Math.max(now, silentSince + patienceMs);
+      this.#alone = { pace, from, retryAt };
+      this.#freeAt = Math.max(this.#blockedUntil, from);
       log.warn({ gate: this.#name, why }, "limits are not shared now: model calls go on at the pace they had");
     }
     this.#onChange();
   }
 
-  /** Not at once: what others did meanwhile is to be counted first. */
-  #comeBack(now: number): void {
+  #comeBack(): void {
     if (this.#alone === null) return;
-    this.#backoff.reset();
-    this.#alone.answeringSince ??= now;
-    this.#alone.retryAt = now + catchUpMs / 4;
-    if (now - this.#alone.answeringSince < catchUpMs) return;
     this.#alone = null;
     this.#deps.log.info({ gate: this.#name }, "limits are shared again");
   }

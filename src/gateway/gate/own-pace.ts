@@ -1,8 +1,9 @@
 /**
  * What a process may do while the store does not answer: go on at the pace it had. Each of its grants that ages out may be
  * given out once more. The grants of all processes together were within the limit, so they stay within it, whatever anyone
- * knows of the others; more than that is refused until the store answers. (If the store answers all but this process, the
- * others take what ages out of it for free, and the limit may be exceeded by this process's part.)
+ * knows of the others; more than that is refused until the store answers. When it does, it keeps free what each had until all
+ * have told what they did. (If the store answers all but this process, the others take what ages out of it for free, and the
+ * limit may be exceeded by this process's part.)
  */
 import type { Use } from "./recent-use.ts";
 
