@@ -8,9 +8,10 @@ import type { Prices } from "./gateway/cost.ts";
 import { createExperiments, type Experiments } from "./gateway/experiments/experiments.ts";
 import { createGate } from "./gateway/gate/create-gate.ts";
 import { modelLimits } from "./gateway/gate/model-limits.ts";
-import { createModelGateway, type GatewayObserver } from "./gateway/gateway.ts";
+import { createModelGateway } from "./gateway/gateway.ts";
 import type { ModelGateway, ModelStatus } from "./gateway/model-gateway.ts";
-import { createProviders } from "./gateway/providers/registry.ts";
+import { createProviders, type Providers } from "./gateway/providers/registry.ts";
+import { createResilience, type GatewayObserver, type Resilience } from "./gateway/resilience/resilience.ts";
 import type { Clock } from "./platform/clock.ts";
 import type { NewId } from "./platform/ids.ts";
 import type { Random } from "./platform/random.ts";
@@ -40,6 +41,8 @@ export interface GatewayOpening {
 export interface OpenedGateway {
   readonly gateway: ModelGateway;
   readonly experiments: Experiments;
+  /** What everything goes through that is sent to providers. */
+  readonly resilience: Resilience;
   /** How the models do that were called. */
   readonly modelStatus: () => readonly ModelStatus[];
 }
@@ -54,7 +57,10 @@ export function openGateway(opening: GatewayOpening): OpenedGateway {
     gameDay: settings.gameDay,
     onInjected: (fault) => metrics.faultInjected(fault),
   });
-  const direct = opening.gateway ?? gatewayOfProviders(opening, experiments);
+  const providers = createProviders(settings.providers);
+  const resilience = openResilience(opening, providers);
+  const { faults } = experiments;
+  const direct = opening.gateway ?? createModelGateway({ ...parts, providers, resilience, faults });
   const gateway = cacheAnswers(experiments.drill.around(direct), {
     store,
     onLookup: (outcome, saved) => metrics.cacheLookup(outcome, saved),
@@ -62,26 +68,18 @@ export function openGateway(opening: GatewayOpening): OpenedGateway {
   });
   experiments.start();
   opened.defer(() => experiments.stop());
-  return { gateway, experiments, modelStatus: () => direct.status?.() ?? [] };
+  return { gateway, experiments, resilience, modelStatus: () => direct.status?.() ?? [] };
 }
 
-function gatewayOfProviders(
-  { config, settings, parts, store, metrics, opened }: GatewayOpening,
-  { faults }: Experiments,
-): ModelGateway {
-  const providers = createProviders(settings.providers);
+function openResilience(
+  { config, parts, store, metrics, opened }: GatewayOpening,
+  { keysOf }: Pick<Providers, "keysOf">,
+): Resilience {
   const limitsOf = modelLimits(config.gateway?.limits ?? {});
-  const gate = createGate({ ...parts, ...providers, store, metrics, process: parts.newId(), limitsOf });
+  const gate = createGate({ ...parts, keysOf, store, metrics, process: parts.newId(), limitsOf });
   opened.defer(() => gate.close());
   opened.defer(metrics.observeGates(() => gate.status()));
-  return createModelGateway({
-    ...parts,
-    ...config.gateway,
-    providers,
-    gate,
-    faults,
-    observer: observe(parts, metrics),
-  });
+  return createResilience({ ...parts, ...config.gateway, gate, observer: observe(parts, metrics) });
 }
 
 function observe({ log }: { log: Logger }, metrics: Metrics): GatewayObserver {

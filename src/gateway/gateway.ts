@@ -15,17 +15,13 @@
  */
 import type { Delta } from "../agent/conversation.ts";
 import type { Candidate } from "../agent/route.ts";
-import type { Clock } from "../platform/clock.ts";
 import { assert, type Retry } from "../platform/errors.ts";
-import type { Random } from "../platform/random.ts";
-import type { BreakerState } from "./resilience/breaker.ts";
 import { attemptCandidate, type AttemptOutcome } from "./call/candidate-attempt.ts";
 import type { ModelFailure } from "./call/classify.ts";
-import { isTransient, retryPauseMs } from "./call/retry-pause.ts";
+import { isTransient } from "./call/retry-pause.ts";
 import { createPrices, type Prices } from "./cost.ts";
 import { holdBackMarker, mayGiveWay, whyToEscalate } from "./route/escalation.ts";
 import type { Faults } from "./experiments/faults.ts";
-import { openGate, type Gate } from "./gate/gate.ts";
 import { attemptHedged, hedgeAfterMs } from "./resilience/hedge.ts";
 import { interruptedReply, type CallParts, type ModelCall, type ModelProviders } from "./call/model-call.ts";
 import {
@@ -35,68 +31,40 @@ import {
   type ModelReply,
   type ModelRequest,
 } from "./model-gateway.ts";
-import { createModelRecords } from "./resilience/model-records.ts";
-import { gatewaySettings, type GatewayOptions } from "./options.ts";
 import { OutsideTime } from "./call/outside-time.ts";
+import { longestWaitMs, tryRepeatedly } from "./resilience/repeats.ts";
+import { createResilience, type Resilience, type ResilienceDeps } from "./resilience/resilience.ts";
 import { planRoute } from "./route/strategy.ts";
 
 export type { ModelProviders } from "./call/model-call.ts";
+export type { GatewayObserver } from "./resilience/resilience.ts";
 
-export interface ModelGatewayDeps extends GatewayOptions {
+export interface ModelGatewayDeps extends ResilienceDeps {
   readonly providers: ModelProviders;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Default: lets everything through. */
-  readonly gate?: Gate;
+  /** What the process does about failures of models; default: its own, made of the other deps. */
+  readonly resilience?: Resilience;
   /** Default: what the public list says. */
   readonly prices?: Prices;
   /** Of a game day; default: none. */
   readonly faults?: Faults;
-  readonly observer?: GatewayObserver;
 }
 
-/** Who is told what happens, for metrics and logs. */
-export interface GatewayObserver {
-  /** A call is over. @param ms what it took that was neither the provider's time nor a wait */
-  overhead(ms: number): void;
-  breaker(model: string, state: BreakerState): void;
-  retried(model: string): void;
-  hedged(model: string, winner: "first" | "second" | "nobody"): void;
-}
-
-const longestWaitMs = 20_000;
 /** What to tell a caller to wait when no provider says. */
 const laterMs = 10_000;
 
-const nobody: GatewayObserver = { overhead() {}, breaker() {}, retried() {}, hedged() {} };
-
 export function createModelGateway(deps: ModelGatewayDeps): ModelGateway & Required<Pick<ModelGateway, "status">> {
-  const { clock, observer = nobody, gate = openGate, prices = createPrices() } = deps;
-  const settings = gatewaySettings(deps);
-  const records = createModelRecords({
-    ...settings,
-    clock,
-    onBreaker: (model, state) => observer.breaker(model, state),
-  });
-  const parts: CallParts = {
-    ...deps,
-    ...settings,
-    gate,
-    prices,
-    records,
-    onRetry: (model) => observer.retried(model),
-    onHedge: (model, winner) => observer.hedged(model, winner),
-  };
+  const { providers, faults, prices = createPrices(), resilience = createResilience(deps) } = deps;
+  const parts: CallParts = { ...resilience, providers, prices, ...(faults !== undefined && { faults }) };
   return {
     async call(request) {
-      const time = new OutsideTime(clock);
+      const time = new OutsideTime(parts.clock);
       try {
         return await callUnlessInterrupted(parts, request, time);
       } finally {
-        observer.overhead(time.ownMs);
+        parts.observer.overhead(time.ownMs);
       }
     },
-    status: () => records.status(gate.status()),
+    status: () => parts.status(),
   };
 }
 
@@ -163,10 +131,10 @@ async function tryCandidate(
     call.request.onDelta(delta);
   };
   if (rank !== call.plan.checkedRank || turn.rest.every((later) => later.rank === rank)) {
-    return tryRepeatedly(parts, call, { ...turn, request: call.request, show: () => show });
+    return tryOften(parts, call, { ...turn, request: call.request, show: () => show });
   }
   let held = holdBackMarker(show);
-  const outcome = await tryRepeatedly(parts, call, {
+  const outcome = await tryOften(parts, call, {
     ...turn,
     request: mayGiveWay(call.request),
     show: () => (held = holdBackMarker(show)).onDelta,
@@ -185,40 +153,28 @@ async function tryCandidate(
   return { failure: null };
 }
 
-interface Tries extends Turn {
+interface Attempts extends Turn {
   /** As this candidate is to see it. */
   readonly request: ModelRequest;
   /** An attempt begins: where its deltas go. */
   readonly show: () => (delta: Delta) => void;
 }
 
-async function tryRepeatedly(
+function tryOften(
   parts: CallParts,
   call: ModelCall,
-  tries: Tries,
+  attempts: Attempts,
 ): Promise<{ reply: ModelReply } | { failure: ModelFailure }> {
-  const { clock, records, attempts, random } = parts;
-  const { model } = tries.candidate;
-  const { retries, breaker } = records.of(model);
-  retries.payIn();
-  for (let tried = 1; ; tried++) {
-    call.signal.throwIfAborted();
-    const outcome = await attemptOnce(parts, call, tries);
-    if ("reply" in outcome) return outcome;
-    const { failure, repeat } = outcome;
-    const again = repeat === "soon" || (repeat === "if_alone" && tries.rest.length === 0);
-    if (!again || tried >= attempts || !isTransient(failure.code)) return outcome;
-    // This failure may have been the one too many.
-    if (!breaker.admits) return { failure: { ...failure, retryAfterMs: Math.ceil(breaker.openForMs) } };
-    const waitMs = retryPauseMs(failure, { tried, random });
-    if (waitMs > call.waitLeftMs || !retries.take()) return outcome;
-    parts.onRetry(model);
-    call.waitLeftMs -= waitMs;
-    await call.time.during(() => clock.sleep(waitMs, call.signal));
-  }
+  const { candidate, rest } = attempts;
+  const attempt = (): Promise<AttemptOutcome> => attemptOnce(parts, call, attempts);
+  return tryRepeatedly(parts, call, { model: candidate.model, isAlone: rest.length === 0, attempt });
 }
 
-function attemptOnce(parts: CallParts, call: ModelCall, { candidate, request, show }: Tries): Promise<AttemptOutcome> {
+function attemptOnce(
+  parts: CallParts,
+  call: ModelCall,
+  { candidate, request, show }: Attempts,
+): Promise<AttemptOutcome> {
   if (call.stale) call.request.onDelta({ type: "restart" });
   call.stale = false;
   const attempt = { candidate, request, onDelta: show() };

@@ -1,18 +1,15 @@
 /** A model call under way: what was asked, what was tried, what came of it. */
 import type { AssistantPart, Usage } from "../../agent/conversation.ts";
 import type { FailedAttempt, ModelChoice } from "../../agent/journal.ts";
-import type { Candidate, ModelTimeouts } from "../../agent/route.ts";
-import type { Clock } from "../../platform/clock.ts";
-import type { Random } from "../../platform/random.ts";
+import type { Candidate } from "../../agent/route.ts";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import type { AttemptProgress, AttemptResult } from "./attempt.ts";
 import type { Prices } from "../cost.ts";
 import { injectedBy } from "../experiments/fault-strike.ts";
 import type { Faults, Strike } from "../experiments/faults.ts";
-import type { Gate } from "../gate/gate.ts";
 import type { ModelReply, ModelRequest } from "../model-gateway.ts";
-import type { ModelRecords } from "../resilience/model-records.ts";
-import type { OutsideTime } from "./outside-time.ts";
+import type { Waits } from "../resilience/repeats.ts";
+import type { Resilience } from "../resilience/resilience.ts";
 import type { RoutePlan } from "../route/strategy.ts";
 import { usageOf } from "./usage.ts";
 
@@ -26,23 +23,14 @@ export interface ModelProviders {
 }
 
 /** What calls are made with. */
-export interface CallParts {
+export interface CallParts extends Resilience {
   readonly providers: ModelProviders;
-  readonly gate: Gate;
-  readonly records: ModelRecords;
   readonly prices: Prices;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly timeouts: ModelTimeouts;
-  /** Attempts at one candidate. */
-  readonly attempts: number;
   /** Of a game day; absent: there is none. */
   readonly faults?: Faults;
-  readonly onRetry: (model: string) => void;
-  readonly onHedge: (model: string, winner: "first" | "second" | "nobody") => void;
 }
 
-export interface ModelCall {
+export interface ModelCall extends Waits {
   readonly request: ModelRequest;
   readonly plan: RoutePlan;
   /** Aborts with the request's signal, or when it is interrupted. */
@@ -50,11 +38,8 @@ export interface ModelCall {
   readonly failed: FailedAttempt[];
   /** Attempts under way: one, or two where the first is late, or none between two. */
   readonly lanes: Set<Lane>;
-  readonly time: OutsideTime;
   /** Deltas of an attempt that came to nothing are out; they are void as soon as the next one begins. */
   stale: boolean;
-  /** How long it may still wait, for the gate or between attempts, before it must give its slot back. */
-  waitLeftMs: number;
 }
 
 /** An attempt under way. */

@@ -53,7 +53,7 @@ export async function attemptHedged(
   const other = await (second as Promise<PromiseSettledResult<AttemptOutcome>> | null);
   if (other === null) return valueOf(first);
   const winner = race.winner === null ? "nobody" : race.winner === race.first ? "first" : "second";
-  parts.onHedge(attempt.candidate.model, winner);
+  parts.observer.hedged(attempt.candidate.model, winner);
   return valueOf(winner === "second" ? other : first);
 }
 
