@@ -50,18 +50,38 @@ export function createGate(deps: GateDeps): OwnedGate {
   const window = { windowMs, bucketMs, buckets, burst };
   const shared: ModelGateDeps = { ...deps, background, mostWaiting, window, lateMs: deliveryMs / 2 };
   const gates = new Map<string, ModelGate>();
+  /** Their models, the one that was called longest ago first. */
+  const calledLast = new Set<string>();
 
   function gateOf(model: string): ModelGate | undefined {
-    const known = gates.get(model);
-    if (known !== undefined) return known;
+    const gate = gates.get(model) ?? addGate(model);
+    if (gate === undefined) return undefined;
+    calledLast.delete(model);
+    calledLast.add(model);
+    return gate;
+  }
+
+  function addGate(model: string): ModelGate | undefined {
     const keys = deps.keysOf(model);
     if (keys.length === 0) return undefined;
-    if (gates.size >= mostModels) forgetIdle(gates);
+    if (gates.size >= mostModels) forgetOldestIdle();
     const { maxConcurrent = null, requestsPerMinute = null, tokensPerMinute = null } = deps.limitsOf(model);
     const caps = { concurrent: maxConcurrent, requests: requestsPerMinute, tokens: tokensPerMinute };
     const gate = new ModelGate(shared, { model, keys, caps });
     gates.set(model, gate);
     return gate;
+  }
+
+  /** Made-up names must not push out a model in use, nor one at which calls wait or are under way. */
+  function forgetOldestIdle(): void {
+    for (const model of calledLast) {
+      const gate = gates.get(model);
+      if (gate?.isIdle !== true) continue;
+      gate.stop();
+      gates.delete(model);
+      calledLast.delete(model);
+      if (gates.size < mostModels) return;
+    }
   }
 
   function enter(call: GateCall): Promise<Pass> {
@@ -80,11 +100,3 @@ export function createGate(deps: GateDeps): OwnedGate {
 }
 
 const freePass: Pass = { key: 0, leave: () => {} };
-
-function forgetIdle(gates: Map<string, ModelGate>): void {
-  for (const [model, gate] of gates) {
-    if (!gate.isIdle) continue;
-    gate.stop();
-    gates.delete(model);
-  }
-}

@@ -204,6 +204,30 @@ describe("The queue", () => {
   });
 });
 
+describe("When very many models are called", () => {
+  test("the gate that was used longest ago is forgotten first, and none at which a call is under way", async () => {
+    const fleet = gateFleet(database);
+    const process = fleet.start();
+    process.store.isSilent = true;
+    const models = (): string[] => process.status().map(({ model }) => model);
+    const use = async (model: string): Promise<Call> => {
+      const call = process.call({ model });
+      await call.over;
+      return call;
+    };
+    const held = await use("openai/held");
+    for (const [round, names] of [many(999, (at) => `openai/${at}`), ["openai/0", "openai/x", "openai/y"]].entries()) {
+      for (const name of names) (await use(name)).pass!.leave(plainEnd);
+      await fleet.pass(round === 0 ? 5_000 : 0);
+    }
+    assert.equal(models().length, 1_000);
+    const gone = many(999, (at) => `openai/${at}`).filter((name) => !models().includes(name));
+    assert.deepEqual([models()[0], gone], ["openai/held", ["openai/1", "openai/2"]]);
+    held.pass!.leave(plainEnd);
+    await process.close();
+  });
+});
+
 describe("What a provider says", () => {
   test("in headers is a limit for all processes, those that have not called yet too", async () => {
     const fleet = gateFleet(database);
