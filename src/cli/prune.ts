@@ -12,7 +12,7 @@ export function pruneCommand(context: Context): Command {
     summary: "delete what is past its retention",
     description:
       "Deletes ended tasks with their journals, conversations that nobody uses, values that no task needs, kept answers " +
-      "that are too old, and lines of the ledger past their own retention. Every " +
+      "that are too old, results that no broker came for, and lines of the ledger past their own retention. Every " +
       "process does so by itself, once an hour; this does it now. It works on the database that DATABASE_URL names, while " +
       "others use it, or on the embedded one, while no process does. What conversations in use still show stays.",
     examples: [
@@ -40,12 +40,13 @@ async function pruneNow({ terminal, environment, clock }: Context, flags: PruneF
   const dryRun = flags.dryRun === true;
   const pruned = await pruneDatabase({ ...settings, retention: { ...settings.retention, days } }, { clock, dryRun });
   if (flags.json) return terminal.json({ dry_run: dryRun, ...toWire(pruned) });
-  const { tasks, entries, sessions, values, answers, usage } = pruned;
+  const { tasks, entries, sessions, values, answers, results, usage } = pruned;
   const what = [
     `${count(tasks, "task")} with ${entries === 1 ? "1 entry" : `${entries.toLocaleString("en-US")} entries`}`,
     count(sessions, "conversation"),
     count(values, "large value"),
     count(answers, "kept answer"),
+    ...(results === 0 ? [] : [`${count(results, "result")} that no broker came for`]),
     ...(usage === 0 ? [] : [`${count(usage, "line")} of the ledger`]),
   ].join(", ");
   terminal.print(`${dryRun ? "Would delete" : "Deleted"} ${what}.`);
@@ -81,8 +82,8 @@ async function pruneDatabase(
   }
 }
 
-function toWire({ tasks, entries, sessions, values, answers, usage }: Pruned): Record<string, number> {
-  return { tasks, entries, sessions, large_values: values, answers, usage };
+function toWire({ tasks, entries, sessions, values, answers, results, usage }: Pruned): Record<string, number> {
+  return { tasks, entries, sessions, large_values: values, answers, results, usage };
 }
 
 function parseAge(text: string): number {

@@ -20,7 +20,7 @@ import { keepRetention, prune, type Pruned, type Retention } from "./retention.t
 
 const tenant = "acme";
 const month: Retention = { days: 30, deadLetterDays: 90, usageDays: 400 };
-const nothing: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0, answers: 0, usage: 0 };
+const nothing: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0, answers: 0, results: 0, usage: 0 };
 
 function valueOf(content: string) {
   return { tenant, hash: createHash("sha256").update(content).digest("hex"), content };
@@ -45,7 +45,7 @@ for (const { name, open } of await testDatabases()) {
       store = createStore(database);
     });
     beforeEach(async () => {
-      await database.script("truncate task, session, entry, large_value, upkeep, worker, usage cascade");
+      await database.script("truncate task, session, entry, large_value, upkeep, worker, usage, outgoing_result cascade");
       desk = openDesk(store);
     });
     after(async () => {
@@ -95,10 +95,11 @@ for (const { name, open } of await testDatabases()) {
         sessions: 3,
         values: 0,
         answers: 0,
+        results: 0,
         usage: 0,
       });
       assert.equal(await rows("task"), 4);
-      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 3, values: 0, answers: 0, usage: 0 });
+      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 3, values: 0, answers: 0, results: 0, usage: 0 });
       assert.deepEqual(await Promise.all(["task", "entry", "session", "approval"].map(rows)), [1, 2, 1, 0]);
       assert.equal(await store.approval(tenant, approvals[0]!), undefined);
       assert.ok(await exists(young));
@@ -127,7 +128,7 @@ for (const { name, open } of await testDatabases()) {
       await age(31);
       const last = await ended("completed", { sessionId });
       const version = (await store.session(tenant, sessionId))?.version;
-      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 0, values: 0, answers: 0, usage: 0 });
+      assert.deepEqual(await run(), { tasks: 3, entries: 6, sessions: 0, values: 0, answers: 0, results: 0, usage: 0 });
       assert.deepEqual([await exists(old), await exists(failed), await exists(last)], [false, false, true]);
       const shown = await store.exchanges({ tenant, sessionId, before: null, limit: 1_000 });
       assert.equal(shown.length, mostExchanges);
@@ -204,6 +205,7 @@ for (const { name, open } of await testDatabases()) {
         sessions: 1,
         values: 0,
         answers: 0,
+        results: 0,
         usage: 150,
       });
       assert.deepEqual(await run({ retention: { ...month, usageDays: null } }), {
@@ -212,6 +214,7 @@ for (const { name, open } of await testDatabases()) {
         sessions: 1,
         values: 0,
         answers: 0,
+        results: 0,
         usage: 0,
       });
       assert.equal(await rows("usage"), 152);
@@ -237,8 +240,26 @@ for (const { name, open } of await testDatabases()) {
       assert.equal((await run()).values, 1);
       assert.equal(await store.largeValue(tenant, hash), '"kept"');
       await age(31);
-      assert.deepEqual(await run(), { tasks: 1, entries: 2, sessions: 1, values: 1, answers: 0, usage: 0 });
+      assert.deepEqual(await run(), { tasks: 1, entries: 2, sessions: 1, values: 1, answers: 0, results: 0, usage: 0 });
       assert.deepEqual([await rows("large_value"), await rows("large_reference")], [0, 0]);
+    });
+
+    test("a result that no broker came for goes with the tasks of its age, or after a month", async () => {
+      const carrier = { tenant, carrier: "gone" };
+      const old = await ended();
+      await store.wantResult({ ...carrier, id: old.id });
+      const inHand = await ended();
+      await store.wantResult({ ...carrier, id: inHand.id });
+      const past = `update outgoing_result set finished_at = finished_at - interval '31 days'`;
+      await database.script(`${past}; update outgoing_result set taken_until = holdfast_now() + interval '1 hour'
+        where task_id = '${inHand.id}'`);
+      await store.wantResult({ ...carrier, id: (await ended()).id });
+      const forEver = { days: null, deadLetterDays: null, usageDays: null };
+      assert.equal((await run({ dryRun: true })).results, 1);
+      assert.equal((await run({ retention: { ...forEver, days: 32 } })).results, 0);
+      assert.deepEqual(await run({ retention: forEver }), { ...nothing, results: 1 });
+      const left = await database.query<{ id: string }>(sql("select task_id as id from outgoing_result"));
+      assert.ok(left.length === 2 && left.every(({ id }) => id !== old.id));
     });
 
     test("a value that is written again is not deleted, though it was old", async () => {

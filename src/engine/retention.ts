@@ -1,7 +1,7 @@
 /**
  * Deletes what is past its retention: ended tasks with their journals and approvals, conversations nobody uses, values no
- * task needs, answers of models that are too old to be given again, old rows of the ledger. What exactly goes and what
- * stays is said in store/queries/retention.ts.
+ * task needs, answers of models that are too old to be given again, results that no broker came for, old rows of the
+ * ledger. What exactly goes and what stays is said in store/queries/retention.ts.
  *
  * Any process does it, one at a time and once an hour. It works in pages that take a fraction of a second, rests three
  * times as long as it worked, makes the pages smaller when they take long, and waits while tasks wait to be claimed.
@@ -33,6 +33,8 @@ export interface Pruned {
   sessions: number;
   values: number;
   answers: number;
+  /** Results that no broker came for. */
+  results: number;
   /** Rows of the ledger. */
   usage: number;
 }
@@ -55,6 +57,8 @@ const passEveryMs = 3_600_000;
 const firstPassMs = { least: 30_000, most: 90_000 };
 /** A value that has just been written may be about to be referred to. */
 const unusedMs = dayMs;
+/** A result that no broker came for goes after this time also where tasks are kept for ever. */
+const mostResultDays = 30;
 
 const firstPage = 100;
 const page = { least: 10, most: 1_000 };
@@ -111,7 +115,7 @@ export function keepRetention(
  * @throws UnavailableError `prune_in_progress`; StoreError; the signal's reason
  */
 export async function prune(deps: PruneDeps, options: PruneOptions): Promise<Pruned> {
-  const pruned: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0, answers: 0, usage: 0 };
+  const pruned: Pruned = { tasks: 0, entries: 0, sessions: 0, values: 0, answers: 0, results: 0, usage: 0 };
   const { days, deadLetterDays } = options.retention;
   if (days !== null || deadLetterDays !== null) {
     await pruneTasks(deps, { ...options, pruned });
@@ -119,6 +123,7 @@ export async function prune(deps: PruneDeps, options: PruneOptions): Promise<Pru
   }
   // These have retentions of their own, however long the rest is kept.
   await pruneAnswers(deps, { ...options, pruned });
+  await pruneResults(deps, { ...options, pruned });
   await pruneUsage(deps, { ...options, pruned });
   return pruned;
 }
@@ -164,6 +169,19 @@ async function pruneAnswers(deps: PruneDeps, pass: Pass): Promise<void> {
     pruned.answers += answers;
     if (!dryRun) metrics.pruned({ answer: answers });
     return { alone: true, more: !dryRun && answers === limit };
+  });
+}
+
+/** They wait for a broker and not for a reader: what is kept for ever is their tasks. */
+async function pruneResults(deps: PruneDeps, pass: Pass): Promise<void> {
+  const { store, metrics } = deps;
+  const { retention, dryRun, pruned } = pass;
+  const keptMs = (retention.days ?? mostResultDays) * dayMs;
+  await inPages(deps, pass, async (limit) => {
+    const results = await store.pruneResults({ keptMs, limit, dryRun });
+    pruned.results += results;
+    if (!dryRun) metrics.pruned({ outgoing_result: results });
+    return { alone: true, more: !dryRun && results === limit };
   });
 }
 

@@ -15,6 +15,7 @@ import {
   type PruneUsage,
   type PruneValues,
 } from "./queries/retention.ts";
+import { pruneResultsStatement } from "./queries/results.ts";
 
 export function createUpkeep(database: Database) {
   const one = async <Row>(statement: Statement): Promise<Row> => {
@@ -27,6 +28,8 @@ export function createUpkeep(database: Database) {
     pruneValues: (prune: PruneValues) => one<PrunedValues>(pruneValuesStatement(prune)),
     pruneAnswers: async (prune: { limit: number; dryRun: boolean }) =>
       (await one<{ answers: number }>(pruneAnswersStatement(prune))).answers,
+    pruneResults: async (prune: { keptMs: number; limit: number; dryRun: boolean }) =>
+      (await one<{ results: number }>(pruneResultsStatement(prune))).results,
     pruneUsage: (prune: PruneUsage) => one<PrunedUsage>(pruneUsageStatement(prune)),
     /** False: another process began within `everyMs`. */
     beginUpkeep: async (upkeep: { name: string; everyMs: number }) =>
