@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { testDatabases } from "../../test/support/databases.ts";
 import {
+  borrowed,
   kindsOf,
   questionsOf,
   startHoldfast,
@@ -13,6 +14,7 @@ import {
 } from "../../test/support/running-holdfast.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
+import { createStore } from "../store/store.ts";
 import type { ScriptedTurn } from "../testing/scripted-model.ts";
 
 const [embedded] = await testDatabases();
@@ -98,6 +100,26 @@ describe("Cancelling a task", () => {
       assert.equal((await task.cancel()).status, "cancelled");
       assert.equal((await holdfast.engine.approvals.find(tenant, question!.id)).status, "cancelled");
     });
+  });
+
+  test("that overtakes a question leaves no question in the journal: nobody was asked", async () => {
+    const tools = [toolOf("work", { effect: "once", approval: true }, () => "paid")];
+    const script = () => useTool;
+    // Somebody elsewhere cancels the task when its questions are on their way to the store.
+    const overtaken: Database = {
+      ...borrowed(database),
+      async query(statement) {
+        if (statement.name === "park") {
+          await createStore(database).cancel({ tenant, id: String(statement.values[0]), by: "bob" });
+        }
+        return database.query(statement);
+      },
+    };
+    const holdfast = await startHoldfast(overtaken, { script, tools });
+    const task = await holdfast.submit({ prompt: "Pay" });
+    assert.equal((await task.result()).status, "cancelled");
+    assert.deepEqual(await kindsOf(holdfast, task.id), ["model", "end"]);
+    await holdfast.stop();
   });
 
   test("is told to the process that runs it by the next heartbeat, if the word of it was lost", async () => {

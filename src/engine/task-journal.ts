@@ -131,13 +131,16 @@ export class TaskJournal {
     this.#written(entries);
   }
 
-  /** Lets the task wait. @returns false if somebody wants it cancelled: then it is not parked */
+  /**
+   * Lets the task wait. @returns false if somebody wants it cancelled: then it is not parked, and nobody is asked what it
+   * would have asked
+   */
   async park(bodies: readonly EntryBody[], wakeAt: number | null): Promise<boolean> {
     await this.#writing;
-    this.add(bodies);
     const { store, task, program, clock } = this.#deps;
     const { id: taskId, tenant, agent, epoch } = task;
-    const entries = [...this.#unwritten];
+    // Folded by whoever goes on: what is parked is over here, and what is not has asked nothing.
+    const entries = [...this.#unwritten, ...bodies.map((body, index) => this.#next(body, index))];
     const progress = program.progress();
     // A span and not a time: the database wakes the task by its own clock, which may not be ours.
     const wakeInMs = wakeAt === null ? null : Math.max(0, wakeAt - clock.now());
@@ -175,8 +178,8 @@ export class TaskJournal {
     if (held.unheard > 0) inbox.hasNews = true;
   }
 
-  #next(body: EntryBody): Entry {
-    return { ...body, seq: this.#lastSeq + 1, at: this.#deps.clock.now() };
+  #next(body: EntryBody, behind = 0): Entry {
+    return { ...body, seq: this.#lastSeq + 1 + behind, at: this.#deps.clock.now() };
   }
 
   #written(entries: readonly Entry[]): void {

@@ -110,6 +110,14 @@ function checkAnswers(evidence: Evidence, verdict: Verdict): void {
   for (const [id, answers] of taken) {
     verdict.require(answers.length === 1, "I7", `${answers.length} answers to …${id.slice(-4)} were taken.`);
   }
+  const asked = new Set(approvals.map(({ id }) => id));
+  for (const { id: taskId } of tasks) {
+    for (const { kind, seq, ...entry } of journalOf(evidence, taskId)) {
+      const isCopy = evidence.copied.has(`${taskId} ${seq}`);
+      const isAsked = isCopy || !("approvalId" in entry) || asked.has(entry.approvalId);
+      verdict.require(isAsked, "I7", `The ${kind} at ${seq} of ${nameOf(taskId)} is of no question that is known.`);
+    }
+  }
   for (const { id, taskId, status } of approvals) {
     const entries = journalOf(evidence, taskId).filter((entry) => entry.kind === "answer" && entry.approvalId === id);
     const expected = status === "answered" ? 1 : 0;
@@ -132,9 +140,10 @@ function checkCancels(evidence: Evidence, verdict: Verdict): void {
     const turns = later.filter((change) => change.of === "entry" && change.kind === "model");
     const message = `${nameOf(taskId)} was cancelled, and ${turns.length} model turns were written after that.`;
     verdict.require(turns.length <= 1, "I7", message);
-    // A question that was about to be asked when the word came is written with the end, and asks nobody.
     const asked = later.some(
-      (change) => change.of === "entry" && (change.kind === "answer" || change.taskStatus === "waiting"),
+      (change) =>
+        change.of === "entry" &&
+        (change.kind === "question" || change.kind === "answer" || change.taskStatus === "waiting"),
     );
     verdict.require(!asked, "I7", `${nameOf(taskId)} was cancelled, and went on with its questions.`);
   }
