@@ -6,6 +6,7 @@
  */
 import { createHoldfast, defineAgent, defineConfig } from "../src/index.ts";
 import type { ModelGateway } from "../src/gateway/model-gateway.ts";
+import { neverAborts } from "../src/platform/abort.ts";
 import { systemId } from "../src/platform/ids.ts";
 import { readSettings } from "../src/platform/settings.ts";
 import type { Database } from "../src/store/database.ts";
@@ -82,7 +83,7 @@ export async function measureWaits(database: Database): Promise<WaitRow[]> {
     const times = await Promise.all(
       [1, 2, 3].map(async () => {
         const { task } = await engine.submit("few", { prompt: "Hello" });
-        const signal = new AbortController().signal;
+        const signal = neverAborts();
         await engine.awaitResult({ tenant: "few", taskId: task.taskId, waitMs: 60_000, signal });
         return performance.now() - begin;
       }),

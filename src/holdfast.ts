@@ -37,6 +37,7 @@ import type { Experiments } from "./gateway/experiments/experiments.ts";
 import type { ModelGateway, ModelStatus } from "./gateway/model-gateway.ts";
 import { openGateway } from "./open-gateway.ts";
 import { createModelService } from "./model-service.ts";
+import { neverAborts } from "./platform/abort.ts";
 import { systemClock, type Clock } from "./platform/clock.ts";
 import { assert, messageOf } from "./platform/errors.ts";
 import { watchEventLoop, type EventLoop } from "./platform/event-loop.ts";
@@ -367,7 +368,7 @@ async function keepLarge(
 
 function taskHandle(engine: Engine, id: string, messageId: string | null = null): TaskHandle {
   const address = { tenant: onlyTenant, taskId: id };
-  const never = new AbortController().signal;
+  const never = neverAborts();
   return {
     id,
     messageId,

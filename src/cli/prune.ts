@@ -1,6 +1,7 @@
 /** `holdfast prune`: deletes what is past its retention, now and not when a process comes to it. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { Pruned } from "../engine/retention.ts";
+import { neverAborts } from "../platform/abort.ts";
 import { systemRandom } from "../platform/random.ts";
 import type { Settings } from "../platform/settings.ts";
 import { verb, type Context } from "./context.ts";
@@ -71,7 +72,7 @@ async function pruneDatabase(
   const database = await openDatabase(settings, { clock, random: systemRandom, log });
   try {
     await migrate(database);
-    const { signal } = new AbortController();
+    const signal = neverAborts();
     return await prune(
       { store: createStore(database), clock, metrics },
       { retention: settings.retention, dryRun, signal },

@@ -1,5 +1,6 @@
 /** The API of a Holdfast service, typed. */
 import type { Json } from "../agent/json.ts";
+import { neverAborts } from "../platform/abort.ts";
 import { systemClock, type Clock } from "../platform/clock.ts";
 import { systemRandom } from "../platform/random.ts";
 import { connect, type ApiRequest, type Connection, type ConnectionOptions } from "./connection.ts";
@@ -104,7 +105,7 @@ export function createClient({ clock = systemClock, ...options }: ClientOptions)
      */
     events: (
       taskId: string,
-      { after = 0, signal = new AbortController().signal }: { after?: number; signal?: AbortSignal } = {},
+      { after = 0, signal = neverAborts() }: { after?: number; signal?: AbortSignal } = {},
     ): AsyncGenerator<TaskEvent> => streamEvents(streaming, { taskId, after, signal }),
   };
 }

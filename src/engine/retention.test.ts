@@ -6,6 +6,7 @@ import { turn } from "../../test/support/journal-builders.ts";
 import { until } from "../../test/support/running-holdfast.ts";
 import { entryOf, openDesk, sql, type TaskDesk } from "../../test/support/stored-tasks.ts";
 import type { Entry } from "../agent/journal.ts";
+import { neverAborts } from "../platform/abort.ts";
 import { systemClock } from "../platform/clock.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
@@ -45,7 +46,9 @@ for (const { name, open } of await testDatabases()) {
       store = createStore(database);
     });
     beforeEach(async () => {
-      await database.script("truncate task, session, entry, large_value, upkeep, worker, usage, outgoing_result cascade");
+      await database.script(
+        "truncate task, session, entry, large_value, upkeep, worker, usage, outgoing_result cascade",
+      );
       desk = openDesk(store);
     });
     after(async () => {
@@ -56,7 +59,7 @@ for (const { name, open } of await testDatabases()) {
     const run = (options: { retention?: Retention; dryRun?: boolean } = {}): Promise<Pruned> =>
       prune(
         { store, clock: systemClock, metrics },
-        { retention: month, dryRun: false, signal: new AbortController().signal, ...options },
+        { retention: month, dryRun: false, signal: neverAborts(), ...options },
       );
 
     /** A task that ended, with two entries. */

@@ -4,6 +4,7 @@ import { migratedSnapshot } from "../../test/support/databases.ts";
 import { turnsOfTheLoop } from "../../test/support/event-loop.ts";
 import { borrowed, kindsOf, startHoldfast, toolOf, until } from "../../test/support/running-holdfast.ts";
 import { sql } from "../../test/support/stored-tasks.ts";
+import { neverAborts } from "../platform/abort.ts";
 import type { Database } from "../store/database.ts";
 import { runTask, TaskCancelled, type TaskRunDeps } from "./task-run.ts";
 import { LeaseLostError } from "./task-journal.ts";
@@ -107,7 +108,7 @@ test("a run that is abandoned leaves a task that somebody wants cancelled to who
 });
 
 test("a message of which word comes while others are read is heard before the next model turn", async () => {
-  const never = new AbortController().signal;
+  const never = neverAborts();
   const inbox = new Inbox({ hasNews: true });
   const heard: string[] = [];
   const reads = [["first"], ["second"]];

@@ -4,6 +4,7 @@ import type { Entry } from "../agent/journal.ts";
 import { Feeds } from "../events/feeds.ts";
 import { Hub } from "../events/hub.ts";
 import type { Turn } from "../events/live-text.ts";
+import { neverAborts } from "../platform/abort.ts";
 import type { Store } from "../store/store.ts";
 import { createVirtualClock } from "../testing/virtual-clock.ts";
 import { watchTask, type TaskEvent } from "./watch.ts";
@@ -26,7 +27,7 @@ function watching(kept?: Kept, entries: readonly Entry[] = []) {
     task: async () => ({ id: taskId, status: "running" }),
     taskNews: async () => ({ entries, lastSeq: entries.length, partial: kept }),
   } as unknown as Store;
-  const signal = new AbortController().signal;
+  const signal = neverAborts();
   const deps = { store, feeds, clock: createVirtualClock(), runsHere: () => false };
   const events = watchTask(deps, { tenant: "default", taskId, afterSeq: 0, signal });
   const next = async (): Promise<TaskEvent> => (await events.next()).value as TaskEvent;

@@ -13,6 +13,7 @@ import {
 } from "../../test/support/running-holdfast.ts";
 import { sql } from "../../test/support/stored-tasks.ts";
 import type { ModelGateway, ModelReply } from "../gateway/model-gateway.ts";
+import { neverAborts } from "../platform/abort.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
 import type { TaskEvent } from "./watch.ts";
@@ -112,7 +113,7 @@ for (const { name, open } of await testDatabases()) {
         const task = await holdfast.submit({ prompt: "Ask" });
         await until(() => holdfast.gateway.requests.length === 1);
         const address = { tenant: "globex", taskId: task.id };
-        const wait = { ...address, waitMs: 60_000, signal: new AbortController().signal };
+        const wait = { ...address, waitMs: 60_000, signal: neverAborts() };
         const waiting = assert.rejects(holdfast.engine.awaitResult(wait), { code: "task_not_found" });
         gate.resolve();
         await waiting;
@@ -261,7 +262,7 @@ for (const { name, open } of await testDatabases()) {
     test("that does not exist, or is another's, is not possible", async () => {
       await withHoldfast({ script: () => ({ text: "Hi." }) }, async (holdfast) => {
         const task = await holdfast.submit({ prompt: "Hello" });
-        const signal = new AbortController().signal;
+        const signal = neverAborts();
         const strange = holdfast.engine.watch({ tenant: "globex", taskId: task.id, afterSeq: 0, signal });
         await assert.rejects(all(strange), { code: "task_not_found" });
         await assert.rejects(all(holdfast.task(systemId()).events()), { code: "task_not_found" });

@@ -11,6 +11,7 @@ import type { EffectContext, Program } from "../engine/program.ts";
 import { onlyTenant } from "../engine/tenant.ts";
 import { Hub } from "../events/hub.ts";
 import { ModelCallError } from "../gateway/model-gateway.ts";
+import { neverAborts } from "../platform/abort.ts";
 import { assert, HoldfastError, messageOf } from "../platform/errors.ts";
 import type { EvaluationCase } from "./cases.ts";
 import { recordedTools } from "./recorded-tools.ts";
@@ -80,7 +81,7 @@ async function perform(
   add: (body: EntryBody) => void,
   signal: AbortSignal,
 ): Promise<readonly EntryBody[]> {
-  const never = new AbortController().signal;
+  const never = neverAborts();
   const append = async (body: EntryBody): Promise<void> => add(body);
   try {
     return await run({ append, abandoned: signal, cancelled: signal, interruption: () => never });

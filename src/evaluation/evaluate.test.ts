@@ -6,6 +6,7 @@ import { modelsOf } from "../agent/route.ts";
 import { defineConfig } from "../config.ts";
 import { createEvaluator } from "../evaluator.ts";
 import { ModelCallError, type ModelRequest } from "../gateway/model-gateway.ts";
+import { neverAborts } from "../platform/abort.ts";
 import { HoldfastError } from "../platform/errors.ts";
 import { scriptedGateway, type ScriptedTurn } from "../testing/scripted-model.ts";
 import { createVirtualClock } from "../testing/virtual-clock.ts";
@@ -75,7 +76,7 @@ async function run(
     targets: options.targets ?? [{ name: "route", route: evaluator.routeOf(agent) }],
     judge: options.judge ?? null,
     concurrency: options.concurrency ?? 2,
-    signal: options.signal ?? new AbortController().signal,
+    signal: options.signal ?? neverAborts(),
   });
 }
 

@@ -30,3 +30,8 @@ export function createSignal(): Signal {
     },
   };
 }
+
+/** For those who wait as long as it takes. A new one each time: a signal keeps whoever listens to it. */
+export function neverAborts(): AbortSignal {
+  return new AbortController().signal;
+}

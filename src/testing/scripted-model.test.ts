@@ -4,9 +4,10 @@ import type { Delta } from "../agent/conversation.ts";
 import { plainRoute } from "../agent/route.ts";
 import type { ModelRequest } from "../gateway/model-gateway.ts";
 import { someCaller } from "../../test/support/model-caller.ts";
+import { neverAborts } from "../platform/abort.ts";
 import { type GatewayScript, scriptedGateway } from "./scripted-model.ts";
 
-function requestOf(deltas: Delta[] = [], signal = new AbortController().signal): ModelRequest {
+function requestOf(deltas: Delta[] = [], signal = neverAborts()): ModelRequest {
   const messages = [{ role: "user" as const, text: "Hi" }];
   const onDelta = (delta: Delta): void => void deltas.push(delta);
   const caller = someCaller;

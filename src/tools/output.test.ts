@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { z } from "zod";
 import type { ToolOutcome } from "../agent/conversation.ts";
 import type { Effect } from "../agent/journal.ts";
+import { neverAborts } from "../platform/abort.ts";
 import type { Clock } from "../platform/clock.ts";
 import { defineTool } from "./define-tool.ts";
 import { type KeepLarge, outcomeOf, type OutputOptions } from "./output.ts";
@@ -56,7 +57,7 @@ function outcome(answer: unknown, given: Given = {}): Promise<ToolOutcome> {
       tenant: "acme",
       agent: "support",
       userId: null,
-      signal: given.signal ?? new AbortController().signal,
+      signal: given.signal ?? neverAborts(),
     },
     limits: given.limits ?? { maxInlineBytes: 32_768, previewBytes: 8_192, maxBytes: 64 * 1024 * 1024 },
     keepLarge: given.keepLarge ?? memoryStore().keepLarge,

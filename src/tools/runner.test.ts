@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { AssistantPart, ToolOutcome } from "../agent/conversation.ts";
 import type { Effect, PlannedCall } from "../agent/journal.ts";
 import type { Json } from "../agent/json.ts";
+import { neverAborts } from "../platform/abort.ts";
 import type { Clock } from "../platform/clock.ts";
 import { createToolCatalogue } from "./catalogue.ts";
 import { defineTool, type Tool, type ToolContext, type ToolOptions, UncertainOutcomeError } from "./define-tool.ts";
@@ -56,7 +57,7 @@ function planned(effect: Effect = "once", input: Json = { orderId: "A1" }): Plan
   return { id: "c1", tool: "refund", input, version: "1.2.0", effect, needsApproval: false };
 }
 
-function contextOf(signal: AbortSignal = new AbortController().signal): CallContext {
+function contextOf(signal: AbortSignal = neverAborts()): CallContext {
   return {
     idempotencyKey: "t1:3:c1",
     taskId: "t1",

@@ -10,6 +10,7 @@ import { APIError, type OpenAI } from "openai";
 import { textOf } from "../../src/agent/conversation.ts";
 import { plainRoute } from "../../src/agent/route.ts";
 import { ModelCallError, type ModelReply } from "../../src/gateway/model-gateway.ts";
+import { neverAborts } from "../../src/platform/abort.ts";
 import { startGateway, type GatewayService } from "../support/gateway-service.ts";
 import { someCaller } from "../support/model-caller.ts";
 import { absent, modelOfFolder, recordedFiles, serving } from "../support/recorded-replies.ts";
@@ -133,7 +134,7 @@ async function ownCall({ holdfast }: GatewayService, model: string): Promise<Mod
     maxOutputTokens: 1_000,
     settings: { openEnded: true },
     caller: someCaller,
-    signal: new AbortController().signal,
+    signal: neverAborts(),
     onDelta: () => {},
   });
   return call.catch((error: unknown) => {

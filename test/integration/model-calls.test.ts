@@ -5,6 +5,7 @@ import type { Delta, Message, ToolOutcome } from "../../src/agent/conversation.t
 import { createModelGateway } from "../../src/gateway/gateway.ts";
 import { ModelCallError, type ModelReply, type ModelRequest } from "../../src/gateway/model-gateway.ts";
 import { createProviders } from "../../src/gateway/providers/registry.ts";
+import { neverAborts } from "../../src/platform/abort.ts";
 import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import {
   type MockFault,
@@ -60,7 +61,7 @@ async function wire(
   return {
     server,
     deltas,
-    call: (messages = [{ role: "user", text: "Hi" }], signal = new AbortController().signal) =>
+    call: (messages = [{ role: "user", text: "Hi" }], signal = neverAborts()) =>
       gateway.call({ ...request, messages, signal }),
     [Symbol.asyncDispose]: () => server.close(),
   };

@@ -8,6 +8,7 @@ import { plainRoute } from "../../src/agent/route.ts";
 import { createModelGateway, type GatewayObserver } from "../../src/gateway/gateway.ts";
 import type { ModelReply, ModelRequest } from "../../src/gateway/model-gateway.ts";
 import { createProviders } from "../../src/gateway/providers/registry.ts";
+import { neverAborts } from "../../src/platform/abort.ts";
 import { openPglite } from "../../src/store/pglite.ts";
 import type { Database } from "../../src/store/database.ts";
 import { startMockProvider, type MockStep } from "../../src/testing/mock-provider.ts";
@@ -75,7 +76,7 @@ async function openDay() {
       seen = now;
       return changed;
     };
-    const reply = await settle(clock, gateway.call({ ...request, signal: new AbortController().signal }), moved);
+    const reply = await settle(clock, gateway.call({ ...request, signal: neverAborts() }), moved);
     day.costMicros += reply.costMicros ?? Number.NaN;
     return reply;
   };

@@ -9,6 +9,7 @@ import { createPrices, type Prices } from "../../src/gateway/cost.ts";
 import { createModelGateway } from "../../src/gateway/gateway.ts";
 import { createProviders } from "../../src/gateway/providers/registry.ts";
 import { usageOf } from "../../src/gateway/call/usage.ts";
+import { neverAborts } from "../../src/platform/abort.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { startMockProvider, type MockProvider, type MockStep } from "../../src/testing/mock-provider.ts";
 import { someCaller } from "../support/model-caller.ts";
@@ -25,7 +26,7 @@ const request = {
   tools: [],
   maxOutputTokens: 1_000,
   caller: someCaller,
-  signal: new AbortController().signal,
+  signal: neverAborts(),
   onDelta: () => {},
 };
 

@@ -13,6 +13,7 @@ import { createPrices } from "../../src/gateway/cost.ts";
 import { createModelGateway } from "../../src/gateway/gateway.ts";
 import { ModelCallError, type ModelReply } from "../../src/gateway/model-gateway.ts";
 import { createProviders } from "../../src/gateway/providers/registry.ts";
+import { neverAborts } from "../../src/platform/abort.ts";
 import { systemClock } from "../../src/platform/clock.ts";
 import { type MockFault, startMockProvider } from "../../src/testing/mock-provider.ts";
 import { plainRoute } from "../../src/agent/route.ts";
@@ -265,7 +266,7 @@ async function callWith(file: string, { step, shown }: { step: MockFault; shown:
     tools: [],
     maxOutputTokens: 1_000,
     caller: someCaller,
-    signal: new AbortController().signal,
+    signal: neverAborts(),
     onDelta: (delta) => shown.push(delta),
   });
 }

@@ -3,6 +3,7 @@ import { createGate, type GateDeps, type OwnedGate } from "../../src/gateway/gat
 import type { CallEnd, GateCall, Pass } from "../../src/gateway/gate/gate.ts";
 import type { GateStore } from "../../src/gateway/gate/key-gate.ts";
 import type { ModelLimits } from "../../src/gateway/gate/model-limits.ts";
+import { neverAborts } from "../../src/platform/abort.ts";
 import { systemId } from "../../src/platform/ids.ts";
 import type { Database } from "../../src/store/database.ts";
 import { createGates } from "../../src/store/gates.ts";
@@ -57,7 +58,7 @@ export function gateFleet(database: Database): GateFleet & { model: string } {
       const parts = { clock, random: () => 0.5, log: silentLogger, metrics: createMetrics(), process: systemId() };
       const gate = createGate({ ...parts, store, limitsOf: () => limits, keysOf: () => ["key"], burst: 1, ...options });
       const call = (more: Partial<GateCall> = {}): Call => {
-        const signal = new AbortController().signal;
+        const signal = neverAborts();
         const state = { pass: undefined as Pass | undefined, refused: undefined as unknown };
         const entering = gate.enter({ model, tenant: "ada", tokens: 1, longestWaitMs: 20_000, signal, ...more });
         const over = entering.then(

@@ -1,6 +1,7 @@
 /** Somebody who calls a model, and what they ask: for tests that do not care who and what. */
 import type { ModelRoute } from "../../src/agent/route.ts";
 import type { ModelCaller, ModelRequest } from "../../src/gateway/model-gateway.ts";
+import { neverAborts } from "../../src/platform/abort.ts";
 
 export const someCaller: ModelCaller = {
   tenant: "default",
@@ -19,7 +20,7 @@ export function someRequest(route: ModelRoute): ModelRequest {
     tools: [],
     maxOutputTokens: 100,
     caller: someCaller,
-    signal: new AbortController().signal,
+    signal: neverAborts(),
     onDelta: () => {},
   };
 }

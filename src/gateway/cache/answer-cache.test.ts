@@ -4,6 +4,7 @@ import { someCaller } from "../../../test/support/model-caller.ts";
 import { until } from "../../../test/support/running-holdfast.ts";
 import type { AssistantPart, Delta } from "../../agent/conversation.ts";
 import { plainRoute } from "../../agent/route.ts";
+import { neverAborts } from "../../platform/abort.ts";
 import { scriptedGateway, type GatewayScript, type ScriptedTurn } from "../../testing/scripted-model.ts";
 import { ModelCallError, type ModelRequest } from "../model-gateway.ts";
 import { cacheAnswers, type AnswerStore } from "./answer-cache.ts";
@@ -26,7 +27,7 @@ function requestOf(more: Partial<ModelRequest> = {}): ModelRequest {
     maxOutputTokens: 500,
     cache: rule,
     caller: someCaller,
-    signal: new AbortController().signal,
+    signal: neverAborts(),
     onDelta: () => {},
     ...more,
   };

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { describe, test } from "node:test";
+import { neverAborts } from "../../platform/abort.ts";
 import { createVirtualClock } from "../../testing/virtual-clock.ts";
 import { gatherEmbeddings, type GatherOptions } from "./embeddings-batch.ts";
 import type { EmbeddingReply, EmbeddingRequest } from "./embedding-gateway.ts";
 import { ModelCallError, type ModelErrorCode } from "../model-gateway.ts";
 
-const never = new AbortController().signal;
+const never = neverAborts();
 
 /** The vector of a text is its length. Ten tokens a text. */
 function open(options: GatherOptions = {}, fail: (texts: readonly string[]) => ModelErrorCode | null = () => null) {

@@ -1,5 +1,6 @@
 /** What a fault of a game day does to the attempt that it strikes. */
 import { APICallError, type LanguageModelV4, type LanguageModelV4StreamPart } from "@ai-sdk/provider";
+import { neverAborts } from "../../platform/abort.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { HoldfastError } from "../../platform/errors.ts";
 import type { Attempt, AttemptResult } from "../call/attempt.ts";
@@ -10,7 +11,7 @@ import type { ModelErrorCode } from "../model-gateway.ts";
 /** The model as an attempt meets it that is struck. */
 function struckModel(model: LanguageModelV4, { latencyMs, ending }: Strike, clock: Clock): LanguageModelV4 {
   const doStream: LanguageModelV4["doStream"] = async (options) => {
-    const signal = options.abortSignal ?? new AbortController().signal;
+    const signal = options.abortSignal ?? neverAborts();
     if (latencyMs > 0) await clock.sleep(latencyMs, signal);
     if (ending?.kind === "error") throw injectedError(ending);
     if (ending?.kind === "hang" && ending.after === 0) return untilAborted(signal);

@@ -17,6 +17,7 @@ import {
   type Behaviour,
 } from "../../../test/support/model-behaviours.ts";
 import { defineRoute, plainRoute } from "../../agent/route.ts";
+import { neverAborts } from "../../platform/abort.ts";
 import { HoldfastError } from "../../platform/errors.ts";
 import { createPrices } from "../cost.ts";
 import { openGate, type CallEnd, type Gate, type GateCall } from "../gate/gate.ts";
@@ -65,8 +66,7 @@ describe("A route", () => {
   });
 
   test("what was asked for and cut off by us is paid for, even without a token", async () => {
-    const opens: Behaviour = () =>
-      drips(() => run.clock, { everyMs: 60_000, count: 1 })(new AbortController().signal, run.clock);
+    const opens: Behaviour = () => drips(() => run.clock, { everyMs: 60_000, count: 1 })(neverAborts(), run.clock);
     const run = startCall({ "openai/gpt-4o": [opens], "b/y": [says("Hi")] }, { timeouts: { firstTokenMs: 1_000 } });
     await run.clock.advance(1_000);
     const [attempt] = (await run.reply).attempts;

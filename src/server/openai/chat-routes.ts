@@ -17,6 +17,7 @@ import { toCompletionId, toResponseId } from "./response-ids.ts";
 import { responseStream, toResponse } from "./response-reply.ts";
 import * as responses from "./response-request.ts";
 import { keeper, resolveReferences } from "./response-texts.ts";
+import { neverAborts } from "../../platform/abort.ts";
 
 /** Prompts are long: a million tokens are about four million characters. */
 export const bodyLimitBytes = 16 * 1_048_576;
@@ -90,7 +91,7 @@ async function ask(
   // Who has no key learns nothing of what is wrong with the request.
   const caller = await identify(deps, request.headers);
   // Not until the server closes: what a model says now is paid for, and closing waits for it.
-  const gone = untilGone(reply.raw, new AbortController().signal);
+  const gone = untilGone(reply.raw, neverAborts());
   const idempotencyKey = request.headers["idempotency-key"];
   const call = await toCall(caller);
   const answered = await answer(deps, { call, caller, gone, idempotencyKey: [idempotencyKey].flat()[0] });

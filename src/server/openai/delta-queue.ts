@@ -1,6 +1,6 @@
 /** What a model says while its reader is busy: pieces are joined while they wait, so what waits is never more than one answer. */
 import type { Delta } from "../../agent/conversation.ts";
-import { createSignal } from "../../platform/abort.ts";
+import { createSignal, neverAborts } from "../../platform/abort.ts";
 
 export class DeltaQueue {
   #waiting: Delta[] = [];
@@ -25,7 +25,7 @@ export class DeltaQueue {
 
   /** Until it is closed and empty. */
   async *read(): AsyncGenerator<Delta> {
-    const never = new AbortController().signal;
+    const never = neverAborts();
     for (;;) {
       const next = this.#waiting.shift();
       if (next !== undefined) yield next;

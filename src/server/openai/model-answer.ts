@@ -6,6 +6,7 @@ import { modelsOf, type ModelRoute } from "../../agent/route.ts";
 import { defaultLimits } from "../../agent/definition.ts";
 import { ModelCallError, type ModelReply } from "../../gateway/model-gateway.ts";
 import { hasBudget, type CallCost, type Reservation } from "../../governance/virtual-keys.ts";
+import { neverAborts } from "../../platform/abort.ts";
 import { HoldfastError } from "../../platform/errors.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
 import { writeAccount } from "./account.ts";
@@ -97,7 +98,7 @@ async function callGateway(deps: ServerDeps, { call, caller, gone }: Asked, call
       maxOutputTokens: call.maxOutputTokens ?? likelyOutputTokens,
       settings: { ...call.settings, ...(openEnded && { openEnded }) },
       caller: ownerOf(caller, call),
-      signal: new AbortController().signal,
+      signal: neverAborts(),
       interruption: AbortSignal.any([gone, left]),
       onDelta: (delta) => queue.push(delta),
     });

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Usage } from "../../agent/conversation.ts";
 import { tokensOf } from "../../agent/limits.ts";
 import { allows } from "../../governance/virtual-keys.ts";
+import { neverAborts } from "../../platform/abort.ts";
 import { HoldfastError } from "../../platform/errors.ts";
 import { documented } from "../http/documented.ts";
 import { untilGone, type ServerDeps } from "../http/server-deps.ts";
@@ -87,7 +88,7 @@ function embeddingRoute(app: FastifyInstance, deps: ServerDeps): void {
       const caller = await identify(deps, headers);
       requireAllowed(caller, body.model);
       const texts = textsOf(body.input);
-      const signal = untilGone(reply.raw, new AbortController().signal);
+      const signal = untilGone(reply.raw, neverAborts());
       const { vectors, usage } = await embed(deps, { caller, body, texts, signal });
       return {
         object: "list",
