@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { briefOf, failure, stateAfter, turn, type Told } from "../../test/support/journal-builders.ts";
 import { chargesOf } from "./charges.ts";
 import { callsModelNext } from "./decide.ts";
-import type { Entry, FailedAttempt } from "./journal.ts";
+import { judgedCode, type Entry, type FailedAttempt } from "./journal.ts";
 
 const usage = { input: 100, cached: 0, output: 20, reasoning: 0, estimated: true };
 const paid: FailedAttempt = {
@@ -22,6 +22,11 @@ const entryOf = (told: Told): Entry => ({ ...told, seq: 1, at: 9 });
 const failed = (attempts: FailedAttempt[]): Told => ({ ...failure(1), attempts }) as Told;
 const answered = (attempts: FailedAttempt[]): Told =>
   ({ ...turn({ text: "Hi.", input: 10, output: 5, costMicros: 7 }), attempts }) as Told;
+
+test("a judge's call is charged as one that answered, whatever it said", () => {
+  const [judged] = chargesOf(entryOf(answered([{ ...paid, model: "a/judge", code: judgedCode }])));
+  assert.deepEqual(judged, { model: "a/judge", code: null, at: 5, usage, costMicros: 3 });
+});
 
 test("an entry is charged with its answer and with every attempt that used something", () => {
   const [slow, own, answer] = chargesOf(entryOf(answered([refused, paid, unpriced])));

@@ -3,7 +3,7 @@
  * same. Budgets and the ledger both count by this, so they cannot disagree.
  */
 import type { Usage } from "./conversation.ts";
-import type { Entry, FailedAttempt } from "./journal.ts";
+import { judgedCode, type Entry, type FailedAttempt } from "./journal.ts";
 
 export interface Charge {
   readonly model: string;
@@ -27,7 +27,9 @@ export function chargesOf(entry: Entry): readonly Charge[] {
 
 function chargeOf({ model, code, usage, costMicros = null, ...attempt }: FailedAttempt, entryAt: number): Charge[] {
   if (usage === undefined || isNothing(usage)) return [];
-  return [{ model, code, at: attempt.at ?? entryAt, usage, costMicros }];
+  // A judge has answered, whatever it said of the answer that it judged.
+  const failedWith = code === judgedCode ? null : code;
+  return [{ model, code: failedWith, at: attempt.at ?? entryAt, usage, costMicros }];
 }
 
 function isNothing({ input, output }: Usage): boolean {

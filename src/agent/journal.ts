@@ -73,7 +73,10 @@ export interface ModelChoice {
 /** `interrupted`: a message of the user, or a cancel, cut it off; the parts are what it had said by then. */
 export type FinishReason = "stop" | "calls" | "length" | "content_filter" | "interrupted";
 
-/** An attempt at a model call that gave no answer, or none that counts. */
+/** The code of a call among the attempts that is none: a judge was asked of a small model's answer. */
+export const judgedCode = "model_judged";
+
+/** An attempt at a model call that gave no answer, or none that counts; or the call of a judge beside them. */
 export interface FailedAttempt {
   readonly model: string;
   readonly code: string;

@@ -25,6 +25,11 @@ test("the models of a route are named by rank, and within one as they are listed
   assert.deepEqual(modelsOf(route), ["b/y", "a/x", "c/z"]);
 });
 
+test("a judge that is only named wants all of the usual criteria to be met", () => {
+  const { judge } = defineRoute({ candidates: ["a/x", "b/y"], strategy: "small_first", judge: "a/judge" });
+  assert.deepEqual(judge, { model: "a/judge", criteria: [], atLeast: 1 });
+});
+
 const wrong: [path: string, RouteInput][] = [
   ["/model/0", "gpt-5"],
   ["/model/1", ["a/x", "Nope"]],
@@ -39,6 +44,10 @@ const wrong: [path: string, RouteInput][] = [
   ],
   ["/model/candidates/0/timeouts/silenceMs", { candidates: [{ model: "b/y", timeouts: { silenceMs: 0 } }] }],
   ["/model/strategy", { candidates: ["a/x"], strategy: "best" as "fixed" }],
+  ["/model/judge", { candidates: ["a/x"], judge: "a/judge" }],
+  ["/model/judge/model", { candidates: ["a/x"], strategy: "small_first", judge: "judge" }],
+  ["/model/judge/criteria", { candidates: ["a/x"], strategy: "small_first", judge: { model: "a/j", criteria: [" "] } }],
+  ["/model/judge/atLeast", { candidates: ["a/x"], strategy: "small_first", judge: { model: "a/j", atLeast: 2 } }],
 ];
 for (const [path, input] of wrong) {
   test(`${JSON.stringify(input)} is refused at ${path}`, () => {

@@ -10,6 +10,17 @@ export interface ModelRoute {
   readonly candidates: readonly Candidate[];
   /** A call whose first token is late asks a second time; see gateway/resilience/hedge.ts. */
   readonly hedge: boolean;
+  /** With `small_first`: who judges the answer of the small model; see gateway/route/small-first.ts. Absent: nobody. */
+  readonly judge?: RouteJudge;
+}
+
+export interface RouteJudge {
+  /** `provider/model`. */
+  readonly model: string;
+  /** Empty: the usual ones. */
+  readonly criteria: readonly string[];
+  /** The answer stands if this share of them is met. */
+  readonly atLeast: number;
 }
 
 /**
@@ -61,6 +72,17 @@ export interface RouteOptions {
   strategy?: RouteStrategy;
   /** Ask a second time when the first token is late, and take who answers first; both are paid for. Default false. */
   hedge?: boolean;
+  /** With `small_first`: the model that judges the answers of the small one, `provider/model`. Default: nobody does. */
+  judge?: string | JudgeOptions;
+}
+
+export interface JudgeOptions {
+  /** `provider/model`. */
+  model: string;
+  /** What an answer must do, each in a sentence. Default: answer it all, make nothing up, keep to the instructions. */
+  criteria?: readonly string[];
+  /** The share of the criteria that must be met, above 0 to 1; default 1. */
+  atLeast?: number;
 }
 
 export interface CandidateOptions {
@@ -101,7 +123,7 @@ export function defineRoute(input: RouteInput | undefined): ModelRoute {
     models.forEach((model, index) => requireModel(model, `/model/${index}`));
     return plainRoute(models);
   }
-  const { strategy = "fixed", hedge = false } = input;
+  const { strategy = "fixed", hedge = false, judge } = input;
   if (!strategies.includes(strategy)) {
     throw invalid("/model/strategy", strategy, `must be one of ${strategies.join(", ")}`);
   }
@@ -110,7 +132,18 @@ export function defineRoute(input: RouteInput | undefined): ModelRoute {
     const rule = "must hold one without `when`, to which every call may go; rules/default can be the last";
     throw invalid("/model/candidates", input.candidates, rule);
   }
-  return { strategy, candidates, hedge };
+  if (judge === undefined) return { strategy, candidates, hedge };
+  if (strategy !== "small_first") throw invalid("/model/judge", judge, "is for the strategy small_first alone");
+  return { strategy, candidates, hedge, judge: judgeOf(judge) };
+}
+
+function judgeOf(given: string | JudgeOptions): RouteJudge {
+  const { model, criteria = [], atLeast = 1 } = typeof given === "string" ? { model: given } : given;
+  requireModel(model, "/model/judge/model");
+  const areSaid = criteria.every((criterion) => typeof criterion === "string" && criterion.trim() !== "");
+  if (!areSaid) throw invalid("/model/judge/criteria", criteria, "must be sentences");
+  if (!(atLeast > 0 && atLeast <= 1)) throw invalid("/model/judge/atLeast", atLeast, "must be above 0, and 1 at most");
+  return { model, criteria, atLeast };
 }
 
 function candidateOf(option: string | CandidateOptions, index: number): Candidate {

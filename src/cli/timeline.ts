@@ -1,4 +1,5 @@
 /** The journal of a task as a story: when, who, what, and what came of it. */
+import { judgedCode } from "../agent/journal.ts";
 import type { Answer, Entry, FailedAttempt, ModelEntry, QuestionEntry, Task } from "../client/wire.ts";
 import { fit, wrap } from "./columns.ts";
 import { count, duration, money } from "./quantities.ts";
@@ -135,7 +136,9 @@ function tellModel(entry: ModelEntry, options: TimelineOptions): string[] {
 
 function tellAttempts(attempts: readonly FailedAttempt[], paint: Paint): string[] {
   return attempts.map(({ model, code, message, ms }) =>
-    paint("yellow", `✗ ${model} after ${duration(ms)}: ${oneLine(message)} (${code})`),
+    code === judgedCode
+      ? paint("dim", `judged by ${model}, ${duration(ms)}: ${oneLine(message)}`)
+      : paint("yellow", `✗ ${model} after ${duration(ms)}: ${oneLine(message)} (${code})`),
   );
 }
 

@@ -10,6 +10,8 @@
  *       context too long           → the next candidate whose window is not known to be as small
  *       content policy, bad request → give up: it is the request that is wrong, for every candidate
  *
+ * Where nobody answers, the small model's answer that its judge found wanting is better than none.
+ *
  * Nothing holds a worker for long: what a call waits, for the gate and between attempts, is at most `longestWaitMs`; what
  * would take longer is said to the caller.
  */
@@ -20,7 +22,6 @@ import { attemptCandidate, type AttemptOutcome } from "./call/candidate-attempt.
 import type { ModelFailure } from "./call/classify.ts";
 import { isTransient } from "./call/retry-pause.ts";
 import { createPrices, type Prices } from "./cost.ts";
-import { holdBackMarker, mayGiveWay, whyToEscalate } from "./route/escalation.ts";
 import type { Faults } from "./experiments/faults.ts";
 import { attemptHedged, hedgeAfterMs } from "./resilience/hedge.ts";
 import { interruptedReply, type CallParts, type ModelCall, type ModelProviders } from "./call/model-call.ts";
@@ -34,6 +35,7 @@ import {
 import { OutsideTime } from "./call/outside-time.ts";
 import { longestWaitMs, tryRepeatedly } from "./resilience/repeats.ts";
 import { createResilience, type Resilience, type ResilienceDeps } from "./resilience/resilience.ts";
+import { examine, holdBackMarker, mayGiveWay, mayStandIn, standInReply, type StandIn } from "./route/small-first.ts";
 import { planRoute } from "./route/strategy.ts";
 
 export type { ModelProviders } from "./call/model-call.ts";
@@ -97,6 +99,7 @@ interface RouteFailure extends ModelFailure {
 async function callRoute(parts: CallParts, call: ModelCall): Promise<ModelReply> {
   const windowOf = (model: string): number | null => parts.prices.contextWindow(model);
   const failures: RouteFailure[] = [];
+  let standIn: StandIn | null = null;
   /** So many tokens are known not to be enough. */
   let tooFew = 0;
   for (const [index, candidate] of call.plan.order.entries()) {
@@ -105,12 +108,24 @@ async function callRoute(parts: CallParts, call: ModelCall): Promise<ModelReply>
     const rest = call.plan.order.slice(index + 1);
     const outcome = await tryCandidate(parts, call, { candidate, rest });
     if ("reply" in outcome) return outcome.reply;
-    if (outcome.failure === null) continue;
+    if (outcome.failure === null) {
+      if ((outcome.standIn?.score ?? -1) > (standIn?.score ?? -1)) standIn = outcome.standIn;
+      continue;
+    }
     failures.push({ ...outcome.failure, model });
     if (isVerdict(outcome.failure.code)) break;
     if (outcome.failure.code === "model_context_too_long") tooFew = Math.max(tooFew, windowOf(model) ?? 0);
   }
+  if (standIn !== null && mayStandIn(failures)) return sayInstead(standIn, call);
   throw routeError(failures, call);
+}
+
+/** Whoever reads along has seen it, and then perhaps the beginnings of others, which are void. */
+function sayInstead(standIn: StandIn, { request, failed, stale }: ModelCall): ModelReply {
+  if (stale) request.onDelta({ type: "restart" });
+  for (const part of standIn.reply.parts)
+    if (part.type !== "call") request.onDelta({ type: part.type, text: part.text });
+  return standInReply(standIn, failed);
 }
 
 interface Turn {
@@ -119,12 +134,10 @@ interface Turn {
   readonly rest: readonly Candidate[];
 }
 
+type Tried = { reply: ModelReply } | { failure: ModelFailure } | { failure: null; standIn: StandIn | null };
+
 /** @returns a failure of null where the candidate gave way to those after it */
-async function tryCandidate(
-  parts: CallParts,
-  call: ModelCall,
-  turn: Turn,
-): Promise<{ reply: ModelReply } | { failure: ModelFailure | null }> {
+async function tryCandidate(parts: CallParts, call: ModelCall, turn: Turn): Promise<Tried> {
   const { rank } = turn.candidate;
   const show = (delta: Delta): void => {
     call.stale = true;
@@ -140,17 +153,27 @@ async function tryCandidate(
     show: () => (held = holdBackMarker(show)).onDelta,
   });
   if (!("reply" in outcome)) return outcome;
-  const { reply } = outcome;
-  const why = await whyToEscalate(reply, call.request);
-  if (why === null) {
-    held.flush();
-    return outcome;
-  }
-  const { model, usage, costMicros } = reply;
+  const weighed = await weigh(parts, call, outcome.reply);
+  if ("reply" in weighed) held.flush();
+  return weighed;
+}
+
+/** Whether the answer of a small model counts. What its judge took is written down in any case. */
+async function weigh(parts: CallParts, call: ModelCall, reply: ModelReply): Promise<Tried> {
+  const { model, usage, costMicros, choice } = reply;
   const ms = Math.round(reply.ttftMs + reply.tpotMs * Math.max(0, usage.output - 1));
   const at = parts.clock.now() - ms;
-  call.failed.push({ model, code: "model_escalated", message: why, ms, at, usage, costMicros });
-  return { failure: null };
+  const ask = (request: ModelRequest): Promise<ModelReply> =>
+    call.time.during(() => callUnlessInterrupted(parts, request, new OutsideTime(parts.clock)));
+  const { doubt, judged, note } = await examine({ clock: parts.clock, call: ask }, reply, call.request);
+  call.failed.push(...judged);
+  if (doubt === null) {
+    if (note === "" || choice === undefined) return { reply };
+    return { reply: { ...reply, choice: { ...choice, reason: `${choice.reason}; ${note}` } } };
+  }
+  const attempt = { model, code: "model_escalated", message: doubt.reason, ms, at, usage, costMicros };
+  call.failed.push(attempt);
+  return { failure: null, standIn: doubt.score === null ? null : { reply, attempt, score: doubt.score } };
 }
 
 interface Attempts extends Turn {

@@ -7,6 +7,7 @@ import type { Meter, ObservableCallback } from "@opentelemetry/api";
 import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import type { Usage } from "../agent/conversation.ts";
+import { judgedCode } from "../agent/journal.ts";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -126,7 +127,7 @@ function callMetrics(meter: Meter) {
     toolCall: (call: { tool: string; outcome: string; ms: number }) =>
       toolDuration.record(call.ms, { tool: call.tool, outcome: call.outcome }),
     attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
-      for (const { model, code } of attempts) attemptsFailed.add(1, { model, code });
+      for (const { model, code } of attempts) if (code !== judgedCode) attemptsFailed.add(1, { model, code });
     },
     faultInjected: (fault: { model: string; kind: string }) => faultsInjected.add(1, fault),
     tokensUsed,

@@ -7,12 +7,10 @@ import {
   codes,
   drips,
   fails,
-  finish,
   openGateway,
   says,
   silent,
   startCall,
-  text,
   verdict,
   type Behaviour,
 } from "../../../test/support/model-behaviours.ts";
@@ -25,11 +23,6 @@ import { openGate, type CallEnd, type Gate, type GateCall } from "../gate/gate.t
 const full = fails(400, {}, "prompt is too long");
 const windows = { "a/4k": 4_000, "b/4k": 4_000, "c/8k": 8_000 };
 const models = Object.fromEntries(Object.entries(windows).map(([name, contextWindow]) => [name, { contextWindow }]));
-
-/** Answers with one tool call of these arguments. */
-function asksFor(input: string): Behaviour {
-  return () => [{ type: "tool-call", toolCallId: "1", toolName: "find", input }, finish];
-}
 
 describe("A route", () => {
   test("goes on after a full context with a candidate whose window is larger, or not known", async () => {
@@ -80,63 +73,6 @@ describe("A route", () => {
     assert.deepEqual(first.choice, { strategy: "fixed", reason: "the first of the route" });
     const second = await startCall({ "a/x": [fails(401)], "b/y": [says("Hi")] }).reply;
     assert.equal(second.choice?.reason, "the first of the route; a/x: model_auth");
-  });
-});
-
-describe("A small model that is asked first", () => {
-  const route = defineRoute({ strategy: "small_first", candidates: ["a/small", "b/large"] });
-  const large = [says("Because.")];
-
-  test("answers alone where its answer stands, and nobody sees that it might have given way", async () => {
-    const run = startCall({ "a/small": [says("[[", "1, 2]]", " it is")], "b/large": large }, { route });
-    const reply = await run.reply;
-    assert.deepEqual([reply.model, reply.attempts], ["a/small", []]);
-    assert.deepEqual(
-      run.deltas.map((delta) => "text" in delta && delta.text),
-      ["[[1, 2]]", " it is"],
-    );
-  });
-
-  test("gives way where it says so; the marker is not shown, and what it cost is written down", async () => {
-    const gateway = openGateway({ "a/small": [says("[[ESC", "ALATE]]")], "b/large": large }, { route });
-    const run = gateway.call();
-    const { model, attempts, choice } = await run.reply;
-    assert.deepEqual([model, run.deltas], ["b/large", [{ type: "text", text: "Because." }]]);
-    const [{ code, message, usage } = assert.fail()] = attempts;
-    assert.deepEqual([code, message, usage?.output], ["model_escalated", "It was not confident.", 11]);
-    assert.deepEqual(choice, {
-      strategy: "small_first",
-      reason: "the small model is asked first; a/small: model_escalated",
-    });
-    const systems = gateway.asked.map(({ options }) => options.prompt.filter(({ role }) => role === "system").length);
-    assert.deepEqual(systems, [1, 0], "only the small one is told how to give way");
-  });
-
-  for (const [name, behaviour] of [
-    ["is empty", says()],
-    [
-      "was cut off by its length",
-      (() => [text("On and"), { ...finish, finishReason: { unified: "length", raw: "" } }]) as Behaviour,
-    ],
-  ] as const) {
-    test(`gives way where its answer ${name}`, async () => {
-      const run = startCall({ "a/small": [behaviour], "b/large": large }, { route });
-      assert.equal((await run.reply).model, "b/large");
-    });
-  }
-
-  test("gives way where whoever checks its calls refuses them; the larger one is not checked", async () => {
-    const bad = asksFor('{"id": "?"}');
-    const gateway = openGateway({ "a/small": [bad], "b/large": [bad] }, { route });
-    const run = gateway.call({ check: async () => "find: id must be a number" });
-    const reply = await run.reply;
-    assert.deepEqual([reply.model, reply.finish], ["b/large", "calls"]);
-    assert.equal(reply.attempts[0]?.message, "Its answer was refused: find: id must be a number");
-  });
-
-  test("is the one to answer where nobody larger is left to ask", async () => {
-    const run = startCall({ "a/small": [says()] }, { route: { ...route, candidates: route.candidates.slice(0, 1) } });
-    assert.equal((await run.reply).model, "a/small");
   });
 });
 
