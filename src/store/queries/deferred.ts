@@ -1,7 +1,7 @@
 /**
  * Model calls that go through a provider's batch API. Every statement may be repeated: a call has one outcome, the first.
  *
- * Lock order: tasks by id, and only then calls and batches; what others have locked is left to the next pass.
+ * Lock order: tasks by id, and only then calls by id, and batches; what others have locked is left to the next pass.
  */
 import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
@@ -79,7 +79,7 @@ export function batchSentStatement(sent: { batchId: string; providerId: string; 
 export function putBackStatements({ batchId, alone }: { batchId: string; alone: boolean }): Statement[] {
   return [
     {
-      text: "update deferred_call set batch_id = null, alone = $2::boolean where batch_id = $1 and outcome is null",
+      text: `update deferred_call set batch_id = null, alone = $2::boolean where ${openInBatch}`,
       values: [batchId, alone],
     },
     { text: "delete from deferred_batch where id = $1", values: [batchId] },
@@ -145,7 +145,7 @@ export function landDeferredStatement(landings: readonly Landing[]): Statement {
 export function endBatchStatements({ batchId, outcome }: { batchId: string; outcome: object }): Statement[] {
   return [
     {
-      text: `update deferred_call set outcome = $2::json, request = null where batch_id = $1 and outcome is null`,
+      text: `update deferred_call set outcome = $2::json, request = null where ${openInBatch}`,
       values: [batchId, encodeJson(outcome)],
     },
     { text: "delete from deferred_batch where id = $1", values: [batchId] },
@@ -156,6 +156,10 @@ export function endBatchStatements({ batchId, outcome }: { batchId: string; outc
 export function wakeDeferredStatement(): Statement {
   return { text: wakeSql, values: [] };
 }
+
+/** Of the batch $1, and locked. */
+const openInBatch = `outcome is null and id in (
+  select id from deferred_call where batch_id = $1 and outcome is null order by id for no key update)`;
 
 const waits = "t.status = 'waiting' and c.batch_id is null and c.outcome is null and c.expires_at > holdfast_now()";
 
@@ -177,12 +181,14 @@ update deferred_call c set batch_id = $1 from picked p where c.id = p.id returni
 // What lands on a call that was withdrawn, or whose task has ended, is late. It says so in the row, so that it is told of
 // once: a second landing finds neither a row without outcome nor a withdrawn one.
 const landSql = `
-with landed as (
+with held as materialized (
+  select id from deferred_call where id = any($1::uuid[]) order by id for no key update
+), landed as (
   update deferred_call c
   set outcome = case when c.outcome is null and t.finished_at is null then i.outcome::json else '{"status":"late"}' end,
       request = null
-  from unnest($1::uuid[], $2::text[]) as i(id, outcome), task t
-  where c.id = i.id and t.id = c.task_id and (c.outcome is null or c.outcome->>'status' = 'withdrawn')
+  from unnest($1::uuid[], $2::text[]) as i(id, outcome), held h, task t
+  where c.id = i.id and h.id = i.id and t.id = c.task_id and (c.outcome is null or c.outcome->>'status' = 'withdrawn')
   returning c.id, c.outcome->>'status' as status, c.task_id
 )
 select l.id, t.tenant, t.agent, t.session_id as "sessionId", t.user_id as "userId"

@@ -22,7 +22,8 @@ export function keepTextsStatement(texts: readonly ResponseText[]): Statement {
                order by created_at limit $5 for update skip locked)
            )
            insert into response_text (id, tenant, text)
-           select * from unnest($1::text[], $2::text[], $3::text[]) on conflict (id) do nothing`,
+           select * from unnest($1::text[], $2::text[], $3::text[]) as i(id, tenant, text) order by i.id collate "C"
+           on conflict (id) do nothing`,
     values: [
       texts.map(({ id }) => id),
       texts.map(({ tenant }) => tenant),
