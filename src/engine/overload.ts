@@ -9,6 +9,7 @@ import type { Clock } from "../platform/clock.ts";
 import { InvalidInputError, UnavailableError } from "../platform/errors.ts";
 import type { EventLoop } from "../platform/event-loop.ts";
 import type { Random } from "../platform/random.ts";
+import { repeat } from "../platform/repeat.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -89,14 +90,7 @@ export function watchOverload({ eventLoop, clock, random, log, metrics, limits }
     state = next;
   };
   const unobserve = metrics.observeProcess(() => ({ lagMs, isShedding: state.isShedding }));
-  let cancelTimer = (): void => {};
-  const lookLater = (): void => {
-    cancelTimer = clock.timer(lookEveryMs, () => {
-      look();
-      lookLater();
-    });
-  };
-  lookLater();
+  const stopLooking = repeat(clock, lookEveryMs, look);
 
   return {
     get isShedding() {
@@ -112,7 +106,7 @@ export function watchOverload({ eventLoop, clock, random, log, metrics, limits }
       });
     },
     stop() {
-      cancelTimer();
+      stopLooking();
       unobserve();
       eventLoop.stop();
     },

@@ -172,13 +172,14 @@ async function askOrGiveStale(cache: Cache, call: CachedCall, known: Found): Pro
   try {
     return await cache.gateway.call({ ...request, route: { ...request.route, candidates }, onDelta });
   } catch (thrown) {
-    if (!(thrown instanceof ModelCallError) || !isOutage(thrown)) throw thrown;
+    if (!(thrown instanceof ModelCallError) || !leavesNoModel(thrown)) throw thrown;
     if (said) request.onDelta({ type: "restart" });
     return give(cache, call, { ...known, outcome: "stale", attempts: thrown.attempts });
   }
 }
 
-function isOutage({ code }: ModelCallError): boolean {
+/** Not only an outage, which passes by itself: a key that is refused is mended by somebody, and an old answer is better. */
+function leavesNoModel({ code }: ModelCallError): boolean {
   return code === "model_unavailable" || code === "model_rate_limited" || code === "model_auth";
 }
 

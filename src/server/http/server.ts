@@ -20,7 +20,7 @@ import { parseJsonBodies } from "./json-body.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { openapiRoute } from "./openapi.ts";
 import { problemType, toProblem } from "./problem.ts";
-import { repeat } from "./repeat.ts";
+import { repeat } from "../../platform/repeat.ts";
 import { RouteTable } from "./route-table.ts";
 import type { ServerDeps, Service } from "./server-deps.ts";
 import { serviceRoutes } from "./service-routes.ts";

@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from "node:http";
 import type { Clock } from "../../platform/clock.ts";
-import { repeat } from "./repeat.ts";
+import { repeat } from "../../platform/repeat.ts";
 import type { StreamPace } from "./server-deps.ts";
 
 export interface SseEvent {

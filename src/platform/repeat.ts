@@ -1,4 +1,4 @@
-import type { Clock } from "../../platform/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Runs something again and again until the answered function is called. What it runs must not throw. */
 export function repeat(clock: Clock, everyMs: number, run: () => void): () => void {
