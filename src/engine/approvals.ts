@@ -53,7 +53,7 @@ export function createApprovals(deps: ApprovalsDeps) {
       if (!(await store.answer({ tenant, approvalId: id, taskId, answer: checked, by }))) {
         throw alreadyAnswered(await find(tenant, id));
       }
-      hub.hint({ type: "changed", taskId });
+      hub.changed(taskId);
       hub.hint({ type: "work" });
       return find(tenant, id);
     },

@@ -27,7 +27,7 @@ export function createDeadLetters(deps: DeadLettersDeps) {
     async replay(address: TaskAddress, replay: { prompt: string | null; by: string }): Promise<AgentResult> {
       const { tenant, taskId } = address;
       if (!(await store.replay({ tenant, id: taskId, ...replay }))) await refuse(address, "replayed");
-      hub.hint({ type: "changed", taskId });
+      hub.changed(taskId);
       hub.hint({ type: "work" });
       return resultOf(await findTask(deps, address), deps);
     },

@@ -59,7 +59,7 @@ export function createEngine(deps: EngineDeps) {
         throw new ConflictError("task_ended", `Task ${taskId} is ${before}; there is nothing to cancel.`);
       }
       hub.hint({ type: "cancel", taskId, by });
-      hub.hint({ type: "changed", taskId });
+      hub.changed(taskId);
       hub.hint({ type: "work" });
       return resultOf(await findTask(deps, address), deps);
     },

@@ -249,7 +249,7 @@ export class Worker {
       // After a lost lease the same task may be here again, in another slot.
       if (this.#slots.get(task.id) === slot) this.#slots.delete(task.id);
       metrics.taskRun(task.agent, outcome);
-      hub.hint({ type: "changed", taskId: task.id });
+      hub.changed(task.id);
       // Where how many may run is bounded, another one may now, in whichever process.
       if (queue.limitsRunning(task.tenant, task.agent)) hub.hint({ type: "work" });
       else if (this.#behind) this.#wake.set();

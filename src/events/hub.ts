@@ -41,11 +41,7 @@ export class Hub {
   readonly #live = new Map<string, LiveText>();
   #attempts = 0;
 
-  hint(hint: Hint | { readonly type: "changed"; readonly taskId: string }, origin: Origin = "here"): void {
-    if (hint.type === "changed") {
-      this.#live.delete(hint.taskId);
-      return this.#tell(hint);
-    }
+  hint(hint: Hint, origin: Origin = "here"): void {
     for (const listener of this.#hintListeners) listener(hint, origin);
   }
 
@@ -58,6 +54,12 @@ export class Hub {
       else live.continueAfter(last.seq);
     }
     this.#tell({ type: "entries", taskId, entries });
+  }
+
+  /** Something was done to a task from outside, or its run has left it: no text of it is in flight here. */
+  changed(taskId: string): void {
+    this.#live.delete(taskId);
+    this.#tell({ type: "changed", taskId });
   }
 
   ended(task: EndedTask): void {

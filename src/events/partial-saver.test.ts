@@ -27,7 +27,7 @@ function saving() {
     stop,
     texts: () => statements.map(({ texts }) => texts),
     say: (text: string) => say({ type: "text", text }),
-    endTurn: () => hub.hint({ type: "changed", taskId }),
+    endTurn: () => hub.changed(taskId),
   };
 }
 
