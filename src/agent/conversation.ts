@@ -67,7 +67,7 @@ export function userMessage(prompt: string, context: Json): Message & { readonly
   return { role: "user", text };
 }
 
-/** All text of an assistant message, joined. */
-export function textOf(parts: readonly AssistantPart[]): string {
-  return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+/** All text of an assistant message, joined; or all that it thought. */
+export function textOf(parts: readonly AssistantPart[], type: "text" | "reasoning" = "text"): string {
+  return parts.map((part) => (part.type === type ? part.text : "")).join("");
 }

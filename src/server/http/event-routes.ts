@@ -8,7 +8,7 @@ import { InvalidInputError, messageOf } from "../../platform/errors.ts";
 import { documented } from "./documented.ts";
 import { eventHeaders, eventQuery, idParams, mostSeq } from "./request-schemas.ts";
 import { addressOf, untilGone, type ServerDeps } from "./server-deps.ts";
-import { sendEvents, type SseEvent } from "./sse.ts";
+import { sendEvents, streamHeaders, type SseEvent } from "./sse.ts";
 import { toWireEntry, toWireResult } from "./wire.ts";
 
 interface EventRequest {
@@ -54,15 +54,8 @@ export function eventRoutes(app: FastifyInstance, deps: ServerDeps): void {
       const row = await engine.task(address);
       if (lastId !== undefined && hasEnded(row) && (await isLast(deps, address, lastId))) return reply.code(204).send();
       reply.hijack();
-      reply.raw.writeHead(200, {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
-        // A closing server must not wait for a connection that was a stream to be used again.
-        connection: "close",
-        // nginx would hold events back.
-        "x-accel-buffering": "no",
-        "x-request-id": requestId,
-      });
+      // A closing server must not wait for a connection that was a stream to be used again.
+      reply.raw.writeHead(200, { ...streamHeaders(requestId), connection: "close" });
       const signal = untilGone(reply.raw, closing);
       const events = engine.watch({ ...address, afterSeq: lastId ?? query.after ?? 0, signal });
       metrics.streamOpened();

@@ -22,6 +22,17 @@ export interface Sending extends StreamPace {
   readonly retryMs?: number;
 }
 
+/** What a response begins with whose events are sent. */
+export function streamHeaders(requestId: string): Record<string, string> {
+  return {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    // nginx would hold events back.
+    "x-accel-buffering": "no",
+    "x-request-id": requestId,
+  };
+}
+
 /** Sends the events and ends the response. @throws what `events` throws, after ending the response */
 export async function sendEvents(
   response: ServerResponse,

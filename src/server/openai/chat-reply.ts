@@ -17,7 +17,7 @@ export interface ChatHead {
 export function toChatCompletion(head: ChatHead, { parts, finish, usage }: Reply): JsonObject {
   const calls = toWireCalls(parts);
   const text = textOf(parts);
-  const reasoning = reasoningOf(parts);
+  const reasoning = textOf(parts, "reasoning");
   const message = {
     role: "assistant",
     content: text === "" && calls.length > 0 ? null : text,
@@ -90,10 +90,6 @@ function toWireCalls(parts: readonly AssistantPart[]): JsonObject[] {
 /** What was no JSON when the model said it is given on as it was. */
 export function toArguments(input: unknown): string {
   return typeof input === "string" ? input : JSON.stringify(input);
-}
-
-function reasoningOf(parts: readonly AssistantPart[]): string {
-  return parts.map((part) => (part.type === "reasoning" ? part.text : "")).join("");
 }
 
 function toFinishReason(finish: Reply["finish"]): string {

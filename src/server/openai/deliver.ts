@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { assert, messageOf } from "../../platform/errors.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
-import { sendEvents, type SseEvent } from "../http/sse.ts";
+import { sendEvents, streamHeaders, type SseEvent } from "../http/sse.ts";
 import type { Answer } from "./asked.ts";
 import type { Reply } from "./call.ts";
 import { toOpenAiError } from "./errors.ts";
@@ -30,13 +30,7 @@ export async function stream(
   const first = events.next();
   await firstOrSilence(deps, first);
   reply.hijack();
-  reply.raw.writeHead(200, {
-    "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-store",
-    // nginx would hold events back.
-    "x-accel-buffering": "no",
-    "x-request-id": request.id,
-  });
+  reply.raw.writeHead(200, streamHeaders(request.id));
   const toFailure = (error: unknown): SseEvent => {
     service.log.warn({ request: request.id, error: messageOf(error) }, "an answer broke off");
     return format.failure(toOpenAiError(error, request.id).error);

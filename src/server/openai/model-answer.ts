@@ -1,6 +1,6 @@
 /** A model answers: one call of the gateway, accounted for however it ends. */
 import { chargesOf, type Charge } from "../../agent/charges.ts";
-import type { AssistantPart } from "../../agent/conversation.ts";
+import { textOf } from "../../agent/conversation.ts";
 import { estimateTokens } from "../../agent/limits.ts";
 import { modelsOf, type ModelRoute } from "../../agent/route.ts";
 import { defaultLimits } from "../../agent/definition.ts";
@@ -140,10 +140,6 @@ function chargesOfCall(ended: Outcome, at: number): readonly Charge[] {
   if (!(ended.error instanceof ModelCallError)) return [];
   const { code, message, attempts } = ended.error;
   return chargesOf({ kind: "failure", code, message, attempts, retryAt: null, seq: 0, at });
-}
-
-function textOf(parts: readonly AssistantPart[], type: "text" | "reasoning"): string {
-  return parts.map((part) => (part.type === type ? part.text : "")).join("");
 }
 
 function clientGone(): HoldfastError {
