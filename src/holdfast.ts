@@ -30,6 +30,7 @@ import { Feeds } from "./events/feeds.ts";
 import { carryHints } from "./events/hints.ts";
 import { savePartials } from "./events/partial-saver.ts";
 import { openRedis, type Redis } from "./events/redis.ts";
+import type { CacheLookups } from "./gateway/cache/cache-lookups.ts";
 import { createPrices, type Prices } from "./gateway/cost.ts";
 import { defaultBatches, type BatchTuning } from "./gateway/deferred/batch-tuning.ts";
 import type { DeferredCalls } from "./gateway/deferred/deferred-calls.ts";
@@ -128,6 +129,8 @@ export interface Holdfast {
   readonly overload: Overload;
   /** Faults and drills of model calls. */
   readonly experiments: Experiments;
+  /** How often answers were given again, and prompts found in the providers' caches. */
+  readonly caches: CacheLookups;
   /** How the models do that this process called, as it sees them. */
   modelStatus(): readonly ModelStatus[];
   /** Models, and who may call them. */
@@ -203,7 +206,7 @@ async function start(starting: Starting): Promise<Holdfast> {
   const feeds = new Feeds(hub);
   const rules = queueRules(config);
   const opening = { ...starting, gateway: options.parts?.gateway, store, metrics };
-  const { gateway, experiments, modelStatus } = openGateway(opening);
+  const { gateway, experiments, caches, modelStatus } = openGateway(opening);
   const shared = { ...parts, gateway, store, hub, feeds, metrics, tools, agents, rules, pollMs: tuning.pollMs };
   const deferral = createDeferral({ ...shared, settings, batches: tuning.batches });
   const worker = startWorker({ ...shared, deferred: deferral.calls, config, options, tuning, settings });
@@ -237,6 +240,7 @@ async function start(starting: Starting): Promise<Holdfast> {
     worker,
     overload,
     experiments,
+    caches,
     modelStatus,
     models: createModelService({ ...shared, settings, config }),
     async submit(request) {

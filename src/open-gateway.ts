@@ -4,6 +4,7 @@
  */
 import type { HoldfastConfig } from "./config.ts";
 import { cacheAnswers } from "./gateway/cache/answer-cache.ts";
+import { CacheLookups } from "./gateway/cache/cache-lookups.ts";
 import type { Prices } from "./gateway/cost.ts";
 import { createExperiments, type Experiments } from "./gateway/experiments/experiments.ts";
 import { createGate } from "./gateway/gate/create-gate.ts";
@@ -43,6 +44,7 @@ export interface OpenedGateway {
   readonly experiments: Experiments;
   /** What everything goes through that is sent to providers. */
   readonly resilience: Resilience;
+  readonly caches: CacheLookups;
   /** How the models do that were called. */
   readonly modelStatus: () => readonly ModelStatus[];
 }
@@ -56,19 +58,25 @@ export function openGateway(opening: GatewayOpening): OpenedGateway {
     options: config.gateway,
     gameDay: settings.gameDay,
     onInjected: (fault) => metrics.faultInjected(fault),
+    onDrilled: (call) => metrics.drilled(call),
   });
   const providers = createProviders(settings.providers);
   const resilience = openResilience(opening, providers);
   const { faults } = experiments;
   const direct = opening.gateway ?? createModelGateway({ ...parts, providers, resilience, faults });
+  const caches = new CacheLookups({ ...parts, store });
+  opened.defer(() => caches.stop());
   const gateway = cacheAnswers(experiments.drill.around(direct), {
     store,
-    onLookup: (outcome, saved) => metrics.cacheLookup(outcome, saved),
+    onLookup(lookup) {
+      metrics.cacheLookup(lookup);
+      caches.count(lookup);
+    },
     onTrouble: (message) => parts.log.warn({ message }, "the cache of answers does not work"),
   });
   experiments.start();
   opened.defer(() => experiments.stop());
-  return { gateway, experiments, resilience, modelStatus: () => direct.status?.() ?? [] };
+  return { gateway, experiments, caches, resilience, modelStatus: () => direct.status?.() ?? [] };
 }
 
 function openResilience(

@@ -11,6 +11,7 @@ import { devCommand } from "./dev.ts";
 import { drillCommand } from "./drill.ts";
 import { evalCommand } from "./eval.ts";
 import { reportFailure } from "./failure.ts";
+import { gatewayCommand } from "./gateway.ts";
 import { initCommand } from "./init.ts";
 import { keysCommand } from "./keys.ts";
 import { pruneCommand } from "./prune.ts";
@@ -62,6 +63,7 @@ function createProgram(context: Context): Command {
     approvalsCommand,
     deadLettersCommand,
     usageCommand,
+    gatewayCommand,
     evalCommand,
     drillCommand,
     keysCommand,

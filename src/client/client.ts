@@ -22,6 +22,7 @@ import type {
   Faults,
   FaultsBody,
   ForkBody,
+  GatewayState,
   Key,
   KeyBody,
   Message,
@@ -175,6 +176,8 @@ function lookAt({ open, send }: Connection) {
     /** The same as comma-separated values. */
     usageCsv: async (query: UsageQuery = {}) =>
       (await open({ path: "/usage", query: { ...usageOf(query), format: "csv" } })).text(),
+    /** How the model gateway does; how often its caches hit is told of the last `hours`, default 24. */
+    gateway: (query: { hours?: number | undefined } = {}) => get<GatewayState>("/gateway", { query }),
     /** Resolves in either case; `status` says which. */
     ready: ({ signal }: CallOptions = {}) => get<Readiness>("/ready", { signal, accept: [503] }),
   };

@@ -6,6 +6,7 @@
 export type * from "./wire/agents.ts";
 export type * from "./wire/approvals.ts";
 export type * from "./wire/experiments.ts";
+export type * from "./wire/gateway.ts";
 export type * from "./wire/journal.ts";
 export type * from "./wire/keys.ts";
 export type * from "./wire/page.ts";

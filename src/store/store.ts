@@ -1,5 +1,6 @@
 /** Everything that is durable, as functions, over one database. */
 import { createAnswers } from "./answers.ts";
+import { createCacheLookups } from "./cache-lookups.ts";
 import { createCommands } from "./commands.ts";
 import type { Database } from "./database.ts";
 import { createGates } from "./gates.ts";
@@ -27,6 +28,7 @@ export function createStore(database: Database) {
     ...createGates(database),
     ...createLedger(database),
     ...createAnswers(database),
+    ...createCacheLookups(database),
     ...createVirtualKeyStore(database),
     ...createResponseTexts(database),
     ...createDeferred(database),

@@ -163,7 +163,11 @@ function gatewayMetrics(meter: Meter) {
   const hedges = meter.createCounter("holdfast.model.hedges", {
     description: "Second requests because the first token was late, by who answered.",
   });
+  const drilled = meter.createCounter("holdfast.drill.calls", {
+    description: "Calls measured in drills, by the path they took and what came of it.",
+  });
   return {
+    drilled: (call: { path: string; outcome: string }) => drilled.add(1, call),
     gatewayOverhead: (ms: number) => overhead.record(ms / 1_000),
     breakerChanged(model: string, state: "closed" | "open" | "half_open"): void {
       transitions.add(1, { model, state });
@@ -241,6 +245,15 @@ function byModel(gates: readonly GateLook[], tell: (model: string, gates: readon
   for (const [model, of] of Map.groupBy(gates, (gate) => gate.model)) tell(model, of);
 }
 
+/** A call that allows an answer to be given again. */
+interface CacheLook {
+  readonly outcome: string;
+  /** Null: an outside program. */
+  readonly agent: string | null;
+  readonly model: string;
+  readonly saved: { readonly usage: Usage; readonly costMicros: number | null } | null;
+}
+
 /** Of the cache of answers. */
 function cacheMetrics(meter: Meter) {
   const lookups = meter.createCounter("holdfast.cache.lookups", {
@@ -254,11 +267,12 @@ function cacheMetrics(meter: Meter) {
     description: "What these answers would have cost again, in micro-dollars, as far as the price is known.",
   });
   return {
-    cacheLookup(outcome: string, saved: { usage: Usage; costMicros: number | null } | null): void {
-      lookups.add(1, { outcome });
+    cacheLookup({ outcome, agent, model, saved }: CacheLook): void {
+      const labels = { agent: agent ?? "", model };
+      lookups.add(1, { outcome, ...labels });
       if (saved === null) return;
-      savedTokens.add(saved.usage.input + saved.usage.output);
-      savedCost.add(saved.costMicros ?? 0);
+      savedTokens.add(saved.usage.input + saved.usage.output, labels);
+      savedCost.add(saved.costMicros ?? 0, labels);
     },
   };
 }

@@ -59,7 +59,7 @@ function openCache(script: GatewayScript, store: AnswerStore = shelf()) {
   const troubles: string[] = [];
   const gateway = cacheAnswers(model, {
     store,
-    onLookup: (outcome, saved) => told.push(saved === null ? outcome : `${outcome} ${saved.costMicros}`),
+    onLookup: ({ outcome, saved }) => told.push(saved === null ? outcome : `${outcome} ${saved.costMicros}`),
     onTrouble: (message) => troubles.push(message),
   });
   return { gateway, model, told, troubles };

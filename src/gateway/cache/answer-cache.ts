@@ -42,9 +42,20 @@ export interface AnswerStore {
 /** `shared`: an equal call was under way. `stale`: no model could be reached. */
 export type CacheOutcome = "hit" | "shared" | "stale" | "miss";
 
+/** What became of a call that allows an answer to be given again. */
+export interface CacheLookup {
+  readonly outcome: CacheOutcome;
+  /** Null: an outside program. */
+  readonly agent: string | null;
+  /** Which answered, now or when the answer was made. */
+  readonly model: string;
+  /** What the answer took when a model gave it; null: a model was asked now. */
+  readonly saved: Saved | null;
+}
+
 export interface AnswerCacheDeps {
   readonly store: AnswerStore;
-  readonly onLookup: (outcome: CacheOutcome, saved: Saved | null) => void;
+  readonly onLookup: (lookup: CacheLookup) => void;
   /** The store did not answer. */
   readonly onTrouble: (message: string) => void;
 }
@@ -148,7 +159,7 @@ async function ask(
   const { request, rule } = call;
   const reply = await (known === undefined ? cache.gateway.call(request) : askOrGiveStale(cache, call, known));
   if (reply.hit === "cache") return { reply, found: known ?? null };
-  cache.onLookup("miss", null);
+  cache.onLookup({ outcome: "miss", agent: request.caller.agent, model: reply.model, saved: null });
   if (!isToKeep(reply, rule)) return { reply, found: null };
   const { parts, finish, model, usage, costMicros } = reply;
   const answer: Answer = { parts, finish, model, usage, costMicros };
@@ -215,7 +226,7 @@ function give(
 ): ModelReply {
   const { answer, ageMs, outcome, attempts } = given;
   const { parts, finish, model, usage, costMicros } = answer;
-  cache.onLookup(outcome, { usage, costMicros });
+  cache.onLookup({ outcome, agent: request.caller.agent, model, saved: { usage, costMicros } });
   for (const part of parts) {
     if (part.type !== "call" && part.text !== "") request.onDelta({ type: part.type, text: part.text });
   }

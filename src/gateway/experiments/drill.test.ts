@@ -6,7 +6,7 @@ import { someRequest } from "../../../test/support/model-caller.ts";
 import { defineRoute, plainRoute, type ModelRoute } from "../../agent/route.ts";
 import { InvalidInputError } from "../../platform/errors.ts";
 import type { VirtualClock } from "../../testing/virtual-clock.ts";
-import { Drill } from "./drill.ts";
+import { Drill, type DrillDeps } from "./drill.ts";
 import { isOpen, planDrill, type DrillOptions } from "./drill-plan.ts";
 import { DrillTally, type DrillResult } from "./drill-tally.ts";
 import { addTo, emptyHistogram, percentileOf, sumOf } from "./histogram.ts";
@@ -16,6 +16,8 @@ interface Drilled {
   readonly clock: VirtualClock;
   readonly drill: Drill;
   readonly tally: DrillTally;
+  /** Of each call that counts: its path, and what came of it. */
+  readonly told: string[];
   readonly call: (route?: ModelRoute) => Promise<ModelReply>;
 }
 
@@ -28,11 +30,13 @@ function drilled(
 ): Drilled {
   const { gateway, clock } = openGateway(behaviours, { random, attempts: 1 });
   const tally = new DrillTally();
-  const drill = new Drill({ clock, random, tally, plan: plan && planDrill(plan) });
+  const told: string[] = [];
+  const onCall: DrillDeps["onCall"] = ({ path, outcome }) => told.push(`${path} ${outcome}`);
+  const drill = new Drill({ clock, random, tally, onCall, plan: plan && planDrill(plan) });
   const through = drill.around(gateway);
   assert.deepEqual(through.status?.(), [], "what the gateway can say it still says");
   const call = (own = route): Promise<ModelReply> => through.call(someRequest(own));
-  return { clock, drill, tally, call };
+  return { clock, drill, tally, told, call };
 }
 
 const short = ({ path, calls, answered }: DrillResult): string => `${path} ${answered}/${calls}`;
@@ -106,6 +110,22 @@ describe("A drill", () => {
     const refused = drilled({ share: 1 }, { "a/one": [says("One.")], "b/two": [fails(400)] });
     await assert.rejects(refused.call(), { code: "model_bad_request" });
     assert.deepEqual(refused.tally.take(), []);
+  });
+
+  test("tells of each call what came of it: by which path, and whether it was rescued by the other", async () => {
+    const fallback = drilled({ share: 1 }, { "a/one": [says("One.")], "b/two": [says("Two."), fails(503)] });
+    await fallback.call();
+    await fallback.call();
+    assert.deepEqual(fallback.told, ["fallback answered", "fallback rescued"]);
+    const primary = drilled({ share: 0.5 }, { "a/one": [fails(503)], "b/two": [says("Two.")] }, () => 0.9);
+    await primary.call();
+    assert.deepEqual(primary.told, ["primary rescued"]);
+    const down = drilled({ share: 1 }, { "a/one": [fails(503)], "b/two": [fails(503)] });
+    await assert.rejects(down.call(), { code: "model_unavailable" });
+    assert.deepEqual(down.told, ["fallback failed"]);
+    const refused = drilled({ share: 1 }, { "a/one": [says("One.")], "b/two": [fails(400)] });
+    await assert.rejects(refused.call(), { code: "model_bad_request" });
+    assert.deepEqual(refused.told, []);
   });
 
   test("adds up what it knows: a price that is unknown is marked", async () => {

@@ -12,7 +12,7 @@ import type { Clock } from "../../platform/clock.ts";
 import type { Random } from "../../platform/random.ts";
 import { drilledRoute, fallbackOf, primaryOf } from "./drill-route.ts";
 import { isOpen, type DrillPlan } from "./drill-plan.ts";
-import type { DrillPath, DrillTally } from "./drill-tally.ts";
+import type { DrillCall, DrillPath, DrillTally } from "./drill-tally.ts";
 import { paidIn, sumKnown } from "../cost.ts";
 import { ModelCallError, type ModelGateway, type ModelReply, type ModelRequest } from "../model-gateway.ts";
 
@@ -22,7 +22,12 @@ export interface DrillDeps {
   /** By configuration; null: none. */
   readonly plan: DrillPlan | null;
   readonly tally: DrillTally;
+  /** Told of each call that counts. */
+  readonly onCall: (call: { path: DrillPath; outcome: DrillOutcome }) => void;
 }
+
+/** `rescued`: not by the models of its path, but by the others of its route. `failed`: by nobody. */
+export type DrillOutcome = "answered" | "rescued" | "failed";
 
 export interface DrillOrder {
   readonly share: number;
@@ -66,7 +71,7 @@ export class Drill {
   }
 
   async #call(gateway: ModelGateway, request: ModelRequest): Promise<ModelReply> {
-    const { clock, random, tally } = this.#deps;
+    const { clock, random } = this.#deps;
     const { share } = this.state();
     const drilled = share === 0 ? null : drilledRoute(request.route);
     if (drilled === null) return gateway.call(request);
@@ -76,12 +81,18 @@ export class Drill {
     try {
       const reply = await gateway.call(path === "fallback" ? { ...request, route: drilled } : request);
       const ms = clock.monotonic() - startedAt;
-      if (isTelling(reply)) tally.add({ ...route, path, ...measured(reply, modelsOn(path, request.route)), ms });
+      if (isTelling(reply)) this.#count({ ...route, path, ...measured(reply, modelsOn(path, request.route)), ms });
       return path === "primary" ? reply : { ...reply, choice: choiceOf(reply, request.route) };
     } catch (error) {
-      if (error instanceof ModelCallError && error.retry !== "never") tally.add({ ...route, path, ...nothing });
+      if (error instanceof ModelCallError && error.retry !== "never") this.#count({ ...route, path, ...nothing });
       throw error;
     }
+  }
+
+  #count(call: DrillCall): void {
+    const { path, answered, ms } = call;
+    this.#deps.tally.add(call);
+    this.#deps.onCall({ path, outcome: answered ? "answered" : ms === null ? "failed" : "rescued" });
   }
 }
 

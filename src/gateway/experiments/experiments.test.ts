@@ -39,7 +39,15 @@ function openProcess(gameDay: boolean, options: ExperimentOptions = {}): Process
     drillResults: () => answer(() => results),
   };
   const log = { ...silentLogger, debug() {}, warn: (...args: unknown[]) => said.push(String(args.at(-1))) };
-  const deps = { store, clock, log: log as unknown as Logger, gameDay, random: () => 0, onInjected() {} };
+  const deps = {
+    store,
+    clock,
+    log: log as unknown as Logger,
+    gameDay,
+    random: () => 0,
+    onInjected() {},
+    onDrilled() {},
+  };
   const opened: Process = {
     clock,
     orders,

@@ -9,7 +9,7 @@ import type { Random } from "../../platform/random.ts";
 import type { Experiment, ExperimentKind } from "../../store/queries/experiments.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { logStoreTrouble } from "../../telemetry/store-trouble.ts";
-import { Drill } from "./drill.ts";
+import { Drill, type DrillDeps } from "./drill.ts";
 import { planDrill, type DrillOptions, type DrillPlan } from "./drill-plan.ts";
 import { addResults, DrillTally, type DrillResult } from "./drill-tally.ts";
 import { parseFaults, type Fault, type FaultOptions } from "./fault-rules.ts";
@@ -56,6 +56,7 @@ export function createExperiments(
     readonly random: Random;
     readonly options: ExperimentOptions | undefined;
     readonly onInjected: FaultsDeps["onInjected"];
+    readonly onDrilled: DrillDeps["onCall"];
   },
 ): Experiments {
   const configured = parseExperiments(deps.options);
@@ -67,7 +68,8 @@ export function createExperiments(
     configured.faults.map((fault) => ({ ...fault, until: now + fault.forMs })),
   );
   const tally = new DrillTally();
-  return new Experiments({ ...deps, faults, tally, drill: new Drill({ ...deps, tally, plan: configured.plan }) });
+  const drill = new Drill({ ...deps, tally, plan: configured.plan, onCall: deps.onDrilled });
+  return new Experiments({ ...deps, faults, tally, drill });
 }
 
 function requireGameDay(gameDay: boolean): void {

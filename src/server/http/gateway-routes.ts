@@ -1,66 +1,104 @@
-/** How the models do, as this process sees them: what its breakers and gates say, and how fast the answers are. */
+/**
+ * How the model gateway does, for whoever is on call: the breakers, gates and times of this process, and how often the caches
+ * hit in all of them. It answers while the store is away, too, but for the caches.
+ */
 import type { FastifyInstance } from "fastify";
-import { z } from "zod";
+import type { z } from "zod";
+import { modelsOf } from "../../agent/route.ts";
+import type * as wire from "../../client/wire.ts";
+import type { CacheReport } from "../../gateway/cache/cache-lookups.ts";
 import type { ModelStatus } from "../../gateway/model-gateway.ts";
+import { messageOf } from "../../platform/errors.ts";
+import { routeOf } from "./agent-routes.ts";
 import { documented } from "./documented.ts";
-import type { ServerDeps } from "./server-deps.ts";
-import { time, timeOrNull } from "./wire-values.ts";
+import { gatewayQuery, gatewayState } from "./gateway-schemas.ts";
+import type { ServerDeps, Service } from "./server-deps.ts";
+import { dollars, time, timeOrNull } from "./wire-values.ts";
 
-const count = z.int().min(0);
-const moment = z.iso.datetime();
-const percentiles = z.object({ p50: z.number(), p95: z.number(), p99: z.number(), count }).nullable();
+const storeTimeoutMs = 2_000;
 
-const gatewayState = z
-  .object({
-    models: z.array(
-      z.object({
-        model: z.string(),
-        breaker: z.object({
-          state: z.enum(["closed", "open", "half_open"]),
-          open_until: moment.nullable(),
-          consecutive_failures: count,
-          calls: count,
-          failures: count,
-          last_failure: z.object({ at: moment, code: z.string(), message: z.string() }).nullable(),
-        }),
-        gate: z.array(
-          z.object({
-            key: count,
-            waiting: count,
-            in_flight: count,
-            max_concurrent: z.number().nullable(),
-            requests_per_minute: z.number().nullable(),
-            tokens_per_minute: z.number().nullable(),
-            blocked_for_ms: z.number(),
-          }),
-        ),
-        attempts: z.object({ answered: count, failed: count, skipped: count, hedged: count }),
-        retries_left: count,
-        ttft_ms: percentiles,
-        tpot_ms: percentiles,
-      }),
-    ),
-  })
-  .meta({ title: "GatewayState" });
-
-type GatewayState = z.infer<typeof gatewayState>;
-type ModelState = GatewayState["models"][number];
-
-export function gatewayRoutes(app: FastifyInstance, { service }: ServerDeps): void {
-  app.get(
+export function gatewayRoutes(app: FastifyInstance, deps: ServerDeps): void {
+  const { service, clock } = deps;
+  const since = time(clock.now());
+  app.get<{ Querystring: z.infer<typeof gatewayQuery> }>(
     "/gateway",
     {
       schema: documented({
         tag: "service",
-        summary: "The models this process called: breakers, gates, how fast they answer",
-        answers: { 200: { description: "Each model that was called since the process began.", schema: gatewayState } },
+        summary: "How the model gateway does: routes, breakers, gates, how fast models answer, how often caches hit",
+        query: gatewayQuery,
+        answers: { 200: { description: "As this process sees it; the caches, as all do.", schema: gatewayState } },
       }),
     },
-    async (): Promise<GatewayState> => ({ models: service.modelStatus().map(toWireModel) }),
+    async ({ query: { hours } }): Promise<wire.GatewayState> => {
+      const models = service.modelStatus().map(toWireModel);
+      const { share, source, until } = service.experiments.drill.state();
+      return {
+        since,
+        routes: routesOf(service, models),
+        models,
+        experiments: {
+          drill: { share, source, ends_at: until === null ? null : time(Math.round(until)) },
+          faults: service.experiments.faults.active.length,
+        },
+        caches: await cachesOf(deps, hours),
+      };
+    },
   );
 }
 
-function toWireModel({ model, breaker, gate, attempts, retriesLeft, ttftMs, tpotMs }: ModelStatus): ModelState {
+function routesOf(service: Service, models: readonly wire.ModelState[]): wire.RouteState[] {
+  const open = new Set(models.flatMap(({ model, breaker }) => (breaker.state === "open" ? model : [])));
+  const named = [...service.models.routes].map(([name, route]) => ({ name, models: modelsOf(route) }));
+  const ofAgents = [...service.engine.agents.values()].map((agent) => {
+    return { name: `agent/${agent.name}`, models: routeOf(agent, service) };
+  });
+  return [...ofAgents, ...named].map((route) => {
+    const candidates = [...new Set(route.models)];
+    return { name: route.name, models: candidates, out: candidates.filter((model) => open.has(model)) };
+  });
+}
+
+async function cachesOf({ service, clock }: ServerDeps, hours: number): Promise<wire.GatewayCaches | null> {
+  const answered = new AbortController();
+  const late = clock.sleep(storeTimeoutMs, answered.signal).then(
+    () => null,
+    () => null,
+  );
+  const report = service.caches.report(hours).catch((error: unknown) => {
+    service.log.debug({ error: messageOf(error) }, "how often the caches hit is not known now");
+    return null;
+  });
+  const found = await Promise.race([report, late]);
+  answered.abort();
+  return found === null
+    ? null
+    : { hours, answers: found.answers.map(toWireAnswers), prompts: found.prompts.map(toWirePrompts) };
+}
+
+function toWireAnswers(row: CacheReport["answers"][number]): wire.AnswerCaching {
+  const { agent, model, hits, shared, stale, misses } = row;
+  const lookups = hits + shared + stale + misses;
+  return {
+    agent: agent === "" ? null : agent,
+    model,
+    lookups,
+    hits,
+    shared,
+    stale,
+    misses,
+    hit_share: (lookups - misses) / lookups,
+    saved_tokens: row.savedTokens,
+    saved_usd: dollars(row.savedMicros),
+  };
+}
+
+function toWirePrompts({ model, calls, input, cached }: CacheReport["prompts"][number]): wire.PromptCaching {
+  const hitShare = input === 0 ? 0 : cached / input;
+  return { model, calls, input_tokens: input, cached_tokens: cached, hit_share: hitShare };
+}
+
+function toWireModel({ model, breaker, gate, attempts, retriesLeft, ttftMs, tpotMs }: ModelStatus): wire.ModelState {
   const { lastFailure } = breaker;
   return {
     model,

@@ -3,6 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { Engine } from "../../engine/engine.ts";
 import { onlyTenant } from "../../engine/tenant.ts";
 import type { TaskAddress } from "../../engine/watch.ts";
+import type { CacheLookups } from "../../gateway/cache/cache-lookups.ts";
 import type { Experiments } from "../../gateway/experiments/experiments.ts";
 import type { ModelStatus } from "../../gateway/model-gateway.ts";
 import type { Clock } from "../../platform/clock.ts";
@@ -25,6 +26,7 @@ export interface Service {
   /** Undefined in a process that only serves. */
   readonly worker: { readonly leased: boolean } | undefined;
   readonly experiments: Experiments;
+  readonly caches: Pick<CacheLookups, "report">;
   /** How the models do that this process called. */
   modelStatus(): readonly ModelStatus[];
   /** Refuses new tasks while the process cannot keep up. */
