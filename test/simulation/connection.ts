@@ -42,7 +42,7 @@ export function connect(deps: ConnectionDeps): Database {
       const { world, faults } = deps;
       const rewritten = statements.map((statement) => deps.plant.rewrite(statement));
       const query: Query = { ...deps, statements: rewritten, resolve, reject };
-      if (isFenced(statements) && faults.strikes("lateWrite")) return holdBack(query);
+      if (isHeldBack(query)) return holdBack(query);
       const afterMs = faults.strikes("querySlow") ? world.between(100, slowestMs) : world.between(0.1, 2);
       world.plan({ owner: world.outside, afterMs, label: "", run: () => arrive(query) });
     });
@@ -69,6 +69,13 @@ interface Query extends ConnectionDeps {
 
 function isFenced(statements: readonly Statement[]): boolean {
   return statements.some(({ name, text }) => fenced.has(name ?? "") || /^\s*update task.* epoch = /s.test(text));
+}
+
+/** Whether the process stands still now, with this on its way. */
+function isHeldBack({ world, faults, plant, statements }: Query): boolean {
+  const { lateWrite } = plant.climate;
+  if (lateWrite === undefined) return isFenced(statements) && faults.strikes("lateWrite");
+  return !faults.over && statements.some(({ name }) => name === lateWrite) && world.chance(0.5);
 }
 
 /** The worst moment for a write that must not count any more: another worker has just begun. */

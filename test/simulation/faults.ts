@@ -53,11 +53,12 @@ export class Faults {
   /** No model answers: all providers are down. */
   modelsAreAway = false;
 
-  constructor(world: World) {
+  /** Those that are favoured are there in any seed, as often as may be. */
+  constructor(world: World, favoured: readonly FaultKind[] = []) {
     this.#world = world;
     for (const [kind, most] of Object.entries(mostOften)) {
       const rate = world.chance(0.6) ? most * world.between(0.2, 1) : 0;
-      this.#rates.set(kind as FaultKind, rate);
+      this.#rates.set(kind as FaultKind, favoured.includes(kind as FaultKind) ? most : rate);
     }
   }
 

@@ -5,10 +5,24 @@
 import type { Statement } from "../../src/store/database.ts";
 import type { LanguageModelV4Usage } from "@ai-sdk/provider";
 import type { Tool } from "../../src/tools/define-tool.ts";
+import type { FaultKind } from "./faults.ts";
 
 export interface Rewrite {
   readonly find: string;
   readonly replace: string;
+}
+
+/** What every seed has, where a bug would seldom show otherwise. All the rest is up to the seed, as ever. */
+export interface Climate {
+  /** As often as there may be. */
+  readonly faults?: readonly FaultKind[];
+  /** Of the fenced writes only those of this name arrive late, and every second one does. */
+  readonly lateWrite?: string;
+  /** The one that all tasks are for. */
+  readonly agent?: string;
+  readonly tenants?: number;
+  /** At most, of a tenant. */
+  readonly sessions?: number;
 }
 
 export interface PlantOptions {
@@ -18,6 +32,7 @@ export interface PlantOptions {
   readonly answersEarly?: string;
   readonly wrapTool?: (tool: Tool, process: string) => Tool;
   readonly wrapUsage?: (usage: LanguageModelV4Usage) => LanguageModelV4Usage;
+  readonly climate?: Climate;
 }
 
 export class Plant {
@@ -28,6 +43,10 @@ export class Plant {
 
   constructor(options: PlantOptions) {
     this.#options = options;
+  }
+
+  get climate(): Climate {
+    return this.#options.climate ?? {};
   }
 
   /** @throws Error when a pattern occurs twice in a statement */

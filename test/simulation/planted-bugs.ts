@@ -24,6 +24,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "a finish does not check the epoch",
     breaks: ["I1", "I2", "I3"],
+    climate: { lateWrite: "finish" },
     rewrites: [
       { find: "and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]", replace: "and $2::int[] is not null" },
     ],
@@ -39,6 +40,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "a park does not check the epoch",
     breaks: ["I2", "I3", "I7"],
+    climate: { lateWrite: "park" },
     rewrites: [
       {
         find: "from task where id = $1 and epoch = $2 and status = 'running' for no key update",
@@ -67,6 +69,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "a worker whose lease has ended claims tasks",
     breaks: ["liveness", "I3"],
+    climate: { faults: ["pause"] },
     rewrites: [{ find: "as found from claimant", replace: "as found" }],
   },
   {
@@ -107,6 +110,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "a later task of a session goes first",
     breaks: ["I5"],
+    climate: { tenants: 1, sessions: 1 },
     rewrites: [{ find: "order by t.position limit 1", replace: "order by t.position desc limit 1" }],
   },
   {
@@ -124,6 +128,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "an approval can be answered twice",
     breaks: ["I2", "I3", "I7"],
+    climate: { agent: "asking" },
     rewrites: [
       { find: "and a.task_id = $3 and a.status = 'pending' and t.status = 'waiting'", replace: "and a.task_id = $3" },
     ],
@@ -230,6 +235,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "the loss of a worker is charged again by the next one",
     breaks: ["I9"],
+    climate: { faults: ["death", "release", "modelSlow"], agent: "steady" },
     rewrites: [{ find: "e.epoch > t.lost_epoch", replace: "e.epoch > t.lost_epoch + 100" }],
   },
   {
@@ -245,6 +251,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     name: "a conversation is found by its name alone",
     breaks: ["I8"],
+    climate: { tenants: 2, sessions: 1 },
     rewrites: [
       {
         find: "where tenant = $1 and session_id = $2 and status = 'completed'",

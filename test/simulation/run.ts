@@ -11,7 +11,7 @@ import { checkPromises } from "./invariants/promises.ts";
 import { checkTasks } from "./invariants/tasks.ts";
 import { Verdict, type Violation } from "./invariants/violation.ts";
 import { Outside } from "./outside.ts";
-import { nothingPlanted, type Plant } from "./plant.ts";
+import { type Climate, nothingPlanted, type Plant } from "./plant.ts";
 import { Scripts } from "./scripts.ts";
 import { agentNames } from "./service.ts";
 import type { SharedDatabase } from "./shared-database.ts";
@@ -56,17 +56,18 @@ export async function runSeed(seed: number, shared: SharedDatabase, plant: Plant
 /** Errors that the faults of this world explain. */
 const excuses = ["The connection was lost.", "A deadlock was detected."];
 
-type Setting = Market & { readonly book: ModelBook };
+type Setting = Market & { readonly book: ModelBook; readonly climate: Climate };
 
 function setUp(world: World, shared: SharedDatabase, plant: Plant): Setting {
-  const faults = new Faults(world);
+  const faults = new Faults(world, plant.climate.faults);
   const outside = new Outside(world, faults);
   const scripts = new Scripts(world);
   const book = new ModelBook();
   const cluster = new Cluster({ world, faults, shared, outside, scripts, book, plant });
   for (let started = world.integer(1, 2); started > 0; started--) cluster.start(world.chance(0.7) ? 1 : 2);
-  const tenants = ["acme", "bolt"].slice(0, world.integer(1, 2));
-  return { world, faults, outside, scripts, book, cluster, told: nothingTold(), tenants };
+  const some = world.integer(1, 2);
+  const tenants = ["acme", "bolt"].slice(0, plant.climate.tenants ?? some);
+  return { world, faults, outside, scripts, book, cluster, told: nothingTold(), tenants, climate: plant.climate };
 }
 
 /** @returns when all that had been accepted had ended */
@@ -116,17 +117,17 @@ async function close({ world, cluster }: Setting, verdict: Verdict): Promise<voi
   for (const process of cluster.living) cluster.kill(process);
 }
 
-function orders({ world, tenants, scripts }: Setting) {
+function orders({ world, tenants, scripts, climate }: Setting) {
   return Array.from({ length: world.integer(2, 5) }, (_, index) => {
     const tenant = world.pick(tenants);
     // Tenants have sessions of the same names, and so do keys.
-    const session = `s${world.integer(1, 2)}`;
+    const session = `s${world.integer(1, climate.sessions ?? 2)}`;
     return {
       tenant,
       session,
       script: scripts.write(tenant, session),
       key: world.chance(0.8) ? `key ${index}` : null,
-      agent: world.pick([...agentNames[1], ...agentNames[1], ...agentNames[2]]),
+      agent: climate.agent ?? world.pick([...agentNames[1], ...agentNames[1], ...agentNames[2]]),
       priority: world.pick([0, 0, 5, -5]),
     };
   });
