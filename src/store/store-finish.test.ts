@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
+import { waitingForLocks } from "../../test/support/databases.ts";
+import { until } from "../../test/support/running-holdfast.ts";
 import { entryOf, noProgress, openDesk, sql } from "../../test/support/stored-tasks.ts";
 import { testStores } from "../../test/support/test-stores.ts";
 import { systemId } from "../platform/ids.ts";
@@ -16,13 +18,18 @@ for (const { name, database, store, desk, empty } of await testStores()) {
       const task = await desk.held();
       const turn = { afterSeq: 0, epoch: 1, attempt: 1 };
       await store.savePartials([{ taskId: task.id, turn, text: "So" }]);
+      // Who saves waits for this, with the row locked. (The embedded database does one thing after the other.)
+      const lock = database.holdLock();
+      if (database.kind === "server") await until(() => lock.held !== null);
       let isSaved = false;
+      const wait = sql("select pg_advisory_xact_lock($1::bigint)", lock.held?.key ?? "0");
       const saving = database
-        .batch([sql("update partial set text = 'So far' where task_id = $1", task.id), sql("select pg_sleep(1)")])
+        .batch([sql("update partial set text = 'So far' where task_id = $1", task.id), wait])
         .then(() => (isSaved = true));
+      if (database.kind === "server") await until(async () => (await database.query(waitingForLocks)).length > 0);
       assert.equal((await desk.finish(task)).held, true);
-      // The embedded database does one thing after the other.
       assert.equal(isSaved, database.kind === "embedded");
+      await lock.release();
       await saving;
     });
 
@@ -125,7 +132,11 @@ for (const { name, database, store, desk, empty } of await testStores()) {
       const task = await desk.held({ sessionId });
       await desk.finish(task);
       assert.equal(await store.deleteSession("acme", sessionId), true);
-      await database.query(sql("select pg_sleep(0.002)"));
+      const isLater = sql(
+        "select where extract(epoch from clock_timestamp()) * 1000 > $1::float8 + 1",
+        task.sessionCreatedAt,
+      );
+      await until(async () => (await database.query(isLater)).length > 0);
       const again = await desk.held({ sessionId });
       assert.equal(again.sessionVersion, 0);
       assert.notEqual(again.sessionCreatedAt, task.sessionCreatedAt);

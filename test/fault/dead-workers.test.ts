@@ -25,7 +25,8 @@ describe("Of three workers on one server", { skip: server === undefined && "ther
     await load.stop();
     const sorted = resumedAfterMs.toSorted((a, b) => a - b);
     t.diagnostic(`resumed after ${sorted.join(", ")} ms`);
-    assert.ok(sorted[2]! < 500 && sorted.at(-1)! < 2_000, `after ${sorted.join(", ")} ms`);
+    // How fast it is on a machine that does nothing else, a run of chaos tells.
+    assert.ok(sorted.at(-1)! < tuning.leaseMs / 4, `after ${sorted.join(", ")} ms`);
   });
 
   test("whose connection of the lock is cut nobody is taken for dead, and each has another lock", async () => {

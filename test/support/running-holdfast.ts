@@ -86,11 +86,14 @@ export async function kindsOf(holdfast: Holdfast, taskId: string): Promise<strin
   return (await journalOf(holdfast, taskId)).map(({ kind }) => kind);
 }
 
+/** Long enough for any machine: it costs something only where a test fails. */
+const patienceMs = 60_000;
+
 /** Resolves when the condition holds; looks again whenever the event loop has had a turn. */
 export async function until<Found>(
   look: () => Promise<Found | false | undefined> | Found | false | undefined,
 ): Promise<Found> {
-  for (const giveUpAt = Date.now() + 20_000; Date.now() < giveUpAt;) {
+  for (const giveUpAt = Date.now() + patienceMs; Date.now() < giveUpAt;) {
     const found = await look();
     if (found !== false && found !== undefined) return found;
     await new Promise(setImmediate);
