@@ -174,6 +174,14 @@ describe("The deadline", () => {
     assert.deepEqual(asked(next({ deadlineMs: 50 }, once, intent("c1"))), [["uncertain", "c1"]]);
   });
 
+  test("fails a task whose turn it cut off, and a replay asks the model again", () => {
+    const cut = turn({ text: "Let me", finish: "interrupted", at: 10 });
+    const action = next({ deadlineMs: 1_000 }, cut);
+    assert.equal(action.type === "fail" && action.error, "deadline_exceeded");
+    const again = stateAfter(briefOf({ deadlineMs: 1_000 }), cut, end(), replay(null, 900));
+    assert.deepEqual([decide(again, now).type, again.messages.length], ["call_model", 0]);
+  });
+
   test("counts anew from a replay", () => {
     assert.equal(next({ deadlineMs: 500 }, working, end(), replay(null, 600)).type, "run_tools");
   });

@@ -37,7 +37,7 @@ export function decide(state: State, now: number): Action {
   return (
     awaitHuman(state) ??
     settleUncertain(state) ??
-    answer(state) ??
+    answer(state, now) ??
     keepDeadline(state, now) ??
     backOff(state, now) ??
     stopStutter(state) ??
@@ -128,15 +128,18 @@ function runCalls(state: State): Action | undefined {
 }
 
 /** The last turn asked for nothing: it is the answer. */
-function answer(state: State): Action | undefined {
+function answer(state: State, now: number): Action | undefined {
   const last = state.messages.last;
   if (last?.role !== "assistant" || state.calls.length > 0) return undefined;
   if (state.finish === "content_filter") {
     const message = "The model's provider withheld the answer by its content policy.";
     return { type: "fail", error: "model_content_policy", message };
   }
-  // Whoever cut it off has left a message, which stands after it; where that did not fit, nothing more is said here.
-  if (state.finish === "interrupted") return { type: "finish", error: "interrupted" };
+  // Whoever cut it off has left a message, which stands after it; where that did not fit, nothing more is said here. Or the
+  // deadline did: then this is no answer in hand.
+  if (state.finish === "interrupted") {
+    return now < deadlineOf(state) ? { type: "finish", error: "interrupted" } : undefined;
+  }
   if (state.finish === "length") return { type: "finish", error: "token_budget_exceeded" };
   return { type: "finish", error: textOf(last.parts) === "" ? "empty_answer" : null };
 }

@@ -70,7 +70,7 @@ export interface ModelChoice {
   readonly reason: string;
 }
 
-/** `interrupted`: a message of the user, or a cancel, cut it off; the parts are what it had said by then. */
+/** `interrupted`: a message of the user, a cancel or the deadline cut it off; the parts are what it had said by then. */
 export type FinishReason = "stop" | "calls" | "length" | "content_filter" | "interrupted";
 
 /** The code of a call among the attempts that is none: a judge was asked of a small model's answer. */

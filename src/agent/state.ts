@@ -320,7 +320,7 @@ function afterReplay(state: State, entry: ReplayEntry & { at: number }): Partial
     humanMs: 0,
     askedAt: null,
   };
-  if (entry.prompt === null) return { ...again, ...beforeWithheld(state) };
+  if (entry.prompt === null) return { ...again, ...beforeNoAnswer(state) };
   const { overheadTokens } = state.brief;
   return {
     ...again,
@@ -342,9 +342,10 @@ function beforeQuestions({ calls, openQuestions }: State): readonly CallState[] 
   );
 }
 
-/** Without the turn that the content filter withheld, so that a replay asks the model again. */
-function beforeWithheld({ finish, calls, messages }: State): Partial<State> {
-  if (finish !== "content_filter" || calls.length > 0) return {};
+/** Without the turn that the content filter withheld or the deadline cut off, so that a replay asks the model again. */
+function beforeNoAnswer({ finish, calls, messages }: State): Partial<State> {
+  if (calls.length > 0 || messages.last?.role !== "assistant") return {};
+  if (finish !== "content_filter" && finish !== "interrupted") return {};
   return { finish: null, messages: messages.withoutTurn() };
 }
 

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import type { AgentDefinition } from "../agent/definition.ts";
 import { canonicalJson } from "../agent/json.ts";
 import { userMessage, type AssistantPart, type Message, type Usage } from "../agent/conversation.ts";
-import { callsModelNext, decide, hears, listens, type Action, type Question } from "../agent/decide.ts";
+import { callsModelNext, deadlineOf, decide, hears, listens, type Action, type Question } from "../agent/decide.ts";
 import type { EntryBody } from "../agent/journal.ts";
 import { estimateTokens } from "../agent/limits.ts";
 import { modelsOf, plainRoute, type ModelRoute } from "../agent/route.ts";
@@ -27,6 +27,7 @@ import type { NewId } from "../platform/ids.ts";
 import type { ClaimedTask, TaskInput } from "../store/task-row.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { ToolRunner } from "../tools/tool-runner.ts";
+import { withinDeadline } from "./deadline.ts";
 import { deferredTurns } from "./deferred-turn.ts";
 import type { EffectContext, Program, Step } from "./program.ts";
 
@@ -62,8 +63,11 @@ export function agentProgram(run: Run): Program<State> {
     fold,
     next: (state, now) => {
       const action = decide(state, now);
+      const limit = { clock: run.deps.clock, deadline: deadlineOf(state) };
+      if (action.type === "run_tools") return toolsStep(run, action.calls, limit);
       if (action.type !== "call_model") return toStep(run, action);
-      const call: ModelEffect = (context) => callModel(run, { state, context, action });
+      const call: ModelEffect = (outer) =>
+        withinDeadline(limit, outer, (context) => callModel(run, { state, context, action }));
       const turn = {
         request: () => requestOf(run, state, action),
         call,
@@ -109,14 +113,16 @@ function beginTask({ agent, task, history, deps }: Run): State {
 
 type ModelEffect = Extract<Step, { type: "effect" }>["run"];
 
-function toStep(run: Run, action: Exclude<Action, { type: "call_model" }>): Step {
+function toolsStep(run: Run, calls: readonly CallState[], limit: Parameters<typeof withinDeadline>[0]): Step {
+  return {
+    type: "effect",
+    onlyReads: calls.every(({ call }) => call.effect === "read" || call.problem !== undefined),
+    run: (outer) => withinDeadline(limit, outer, (context) => runTools(run, calls, context)),
+  };
+}
+
+function toStep(run: Run, action: Exclude<Action, { type: "call_model" | "run_tools" }>): Step {
   switch (action.type) {
-    case "run_tools":
-      return {
-        type: "effect",
-        onlyReads: action.calls.every(({ call }) => call.effect === "read" || call.problem !== undefined),
-        run: (context) => runTools(run, action.calls, context),
-      };
     case "ask":
       return { type: "park", entries: action.questions.map((question) => toEntry(run, question)), until: null };
     case "wait":
@@ -143,7 +149,7 @@ async function callModel(run: Run, turn: ModelTurn): Promise<EntryBody[]> {
     caller: callerOf(agent, task),
     cache: cachingOf(deps, agent),
     signal: context.abandoned,
-    // What a cancel cuts off is paid for, too: it ends in the journal, with what was said and used by then.
+    // What a cancel or the deadline cuts off is paid for, too: it ends in the journal, with what was said and used by then.
     interruption: AbortSignal.any([context.interruption(), context.cancelled]),
     onDelta: deps.hub.openTurn({ taskId: task.id, afterSeq: state.lastSeq, epoch: task.epoch }),
     check: (parts) => problemOf(run, parts),
@@ -226,7 +232,7 @@ async function callGateway({ gateway, metrics }: AgentProgramDeps, request: Mode
   }
 }
 
-/** All calls of a turn at once. One that throws (because the task is cancelled or lost) does not cut off its siblings. */
+/** All calls of a turn at once. One that throws (because the task is cancelled, late or lost) does not cut off its siblings. */
 async function runTools(run: Run, calls: readonly CallState[], context: EffectContext): Promise<EntryBody[]> {
   const results = await Promise.allSettled(calls.map((call) => runCall(run, call, context)));
   for (const result of results) if (result.status === "rejected") throw result.reason;
@@ -249,7 +255,7 @@ async function runCall({ deps, agent, task }: Run, { call, key }: CallState, con
     tenant: task.tenant,
     agent: agent.name,
     userId: task.userId,
-    // An effect that must happen once is not cut off by a cancel: the journal would never know whether it happened.
+    // An effect that must happen once is not cut off by a cancel or the deadline: the journal would never know whether it happened.
     signal: call.effect === "once" ? context.abandoned : context.cancelled,
   });
   const ms = Math.round(deps.clock.monotonic() - startedAt);

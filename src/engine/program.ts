@@ -72,7 +72,7 @@ export interface EffectContext {
   readonly append: (entry: EntryBody) => Promise<void>;
   /** The lease is lost or the process stops: leave everything. */
   readonly abandoned: AbortSignal;
-  /** Somebody cancelled the task, or `abandoned`: leave what may be left without harm. */
+  /** Somebody cancelled the task, its deadline has passed, or `abandoned`: leave what may be left without harm. */
   readonly cancelled: AbortSignal;
   /** A message of the user makes the model turn pointless. It is asked for when a turn begins. */
   readonly interruption: () => AbortSignal;
