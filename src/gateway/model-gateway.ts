@@ -44,7 +44,12 @@ export interface AnswerCaching {
   readonly staleMs: number;
   /** Whether an answer may be given again: what it asks for must do no harm when it is done again. */
   readonly mayRepeat: (parts: readonly AssistantPart[]) => boolean;
+  /** Told as soon as it is known, and before anything is said. */
+  readonly onOutcome?: (outcome: CacheOutcome) => void;
 }
+
+/** `shared`: an equal call was under way. `stale`: no model could be reached. */
+export type CacheOutcome = "hit" | "shared" | "stale" | "miss";
 
 /** For whom a call is made: whose limits it counts against and who pays for it. */
 export interface ModelCaller {

@@ -131,11 +131,13 @@ function callMetrics(meter: Meter) {
     },
     faultInjected: (fault: { model: string; kind: string }) => faultsInjected.add(1, fault),
     tokensUsed,
-    modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number }): void {
+    /** A model was asked. What was cut off has no time per token, and none to the first if it had not come. */
+    modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number; finish: string }): void {
       tokensUsed(call);
       const labels = { "gen_ai.request.model": call.model };
-      firstChunk.record(call.ttftMs / 1_000, labels);
-      perChunk.record(call.tpotMs / 1_000, labels);
+      const isWhole = call.finish !== "interrupted";
+      if (isWhole || call.ttftMs > 0) firstChunk.record(call.ttftMs / 1_000, labels);
+      if (isWhole) perChunk.record(call.tpotMs / 1_000, labels);
     },
     httpRequest: (request: { method: string; route: string; status: number; ms: number }) =>
       httpDuration.record(request.ms / 1_000, {

@@ -119,6 +119,25 @@ describe("The cache of answers", () => {
     assert.equal((await gateway.call(requestOf({ maxOutputTokens: 5 }))).hit, "cache");
   });
 
+  test("where the call has no bound of its own, a long answer is given, too", async () => {
+    const { gateway } = openCache(() => ({ text: "Hello." }));
+    const openEnded = { settings: { openEnded: true }, maxOutputTokens: 4 };
+    await gateway.call(requestOf(openEnded));
+    assert.equal((await gateway.call(requestOf(openEnded))).hit, "cache");
+  });
+
+  test("tells what becomes of a call before anything is said", async () => {
+    const { gateway } = openCache((_request, turn) =>
+      turn === 1 ? { text: "Hello." } : { error: outage("model_unavailable") },
+    );
+    const told: string[] = [];
+    const cache = { ...rule, onOutcome: (outcome: string) => void told.push(outcome) };
+    const onDelta = (delta: Delta): void => void told.push(delta.type);
+    await gateway.call(requestOf({ cache, onDelta }));
+    await gateway.call(requestOf({ cache, onDelta }));
+    assert.deepEqual(told, ["miss", "text", "hit", "text"]);
+  });
+
   const notKept: Record<string, ScriptedTurn> = {
     "cut short": { text: "Hel", finish: "length" },
     withheld: { text: "Hel", finish: "content_filter" },
@@ -277,7 +296,9 @@ describe("Equal calls", () => {
   const base = requestOf();
   const others: Record<string, Partial<ModelRequest>> = {
     tenant: { caller: { ...someCaller, tenant: "other" } },
+    "virtual key": { caller: { ...someCaller, keyId: "k" } },
     route: { route: plainRoute(["openai/gpt-5"]) },
+    judge: { route: { ...base.route, judge: { model: "openai/gpt-5", criteria: ["It is short."], atLeast: 1 } } },
     "order of the route": { route: plainRoute(["anthropic/claude", "openai/gpt-5"]) },
     strategy: { route: { ...base.route, strategy: "small_first" } },
     instructions: { system: "Be of no use." },

@@ -19,6 +19,7 @@ import { messageOf } from "../../platform/errors.ts";
 import {
   ModelCallError,
   type AnswerCaching,
+  type CacheOutcome,
   type ModelErrorCode,
   type ModelGateway,
   type ModelReply,
@@ -38,9 +39,6 @@ export interface AnswerStore {
   findAnswer(lookup: { tenant: string; key: string }): Promise<{ answer: object; ageMs: number } | undefined>;
   keepAnswer(kept: { tenant: string; key: string; answer: object; keepMs: number }): Promise<void>;
 }
-
-/** `shared`: an equal call was under way. `stale`: no model could be reached. */
-export type CacheOutcome = "hit" | "shared" | "stale" | "miss";
 
 /** What became of a call that allows an answer to be given again. */
 export interface CacheLookup {
@@ -98,24 +96,28 @@ export function cacheAnswers(gateway: ModelGateway, deps: AnswerCacheDeps): Mode
 }
 
 async function callCached(cache: Cache, call: CachedCall): Promise<ModelReply> {
-  const { request, lookup } = call;
   // Each round waits for another caller, who is gone when the round is over.
   for (;;) {
-    const flight = cache.flights.get(lookup.key);
+    const flight = cache.flights.get(call.lookup.key);
     if (flight === undefined) return lead(cache, call);
-    const landing = await unlessAborted(flight, request);
-    if (landing === null) return cache.gateway.call(request);
+    const landing = await unlessAborted(flight, call.request);
+    if (landing === null) return askAlone(cache, call);
     switch (landing.type) {
       case "answer":
-        if (!isUsable(landing.found, call)) return cache.gateway.call(request);
+        if (!isUsable(landing.found, call)) return askAlone(cache, call);
         return give(cache, call, { ...landing.found, outcome: "shared", attempts: [] });
       case "failure":
         throw sharedFailure(landing.error);
       case "own":
-        return cache.gateway.call(request);
+        return askAlone(cache, call);
       case "cut_off":
     }
   }
+}
+
+function askAlone({ gateway }: Cache, { request, rule }: CachedCall): Promise<ModelReply> {
+  rule.onOutcome?.("miss");
+  return gateway.call(request);
 }
 
 /** The attempts are left out: whoever made them pays for them. */
@@ -157,6 +159,7 @@ async function ask(
   known: Found | undefined,
 ): Promise<{ reply: ModelReply; found: Found | null }> {
   const { request, rule } = call;
+  if (known === undefined) rule.onOutcome?.("miss");
   const reply = await (known === undefined ? cache.gateway.call(request) : askOrGiveStale(cache, call, known));
   if (reply.hit === "cache") return { reply, found: known ?? null };
   cache.onLookup({ outcome: "miss", agent: request.caller.agent, model: reply.model, saved: null });
@@ -213,7 +216,8 @@ async function find(cache: Cache, call: CachedCall): Promise<Found | undefined> 
 }
 
 function isUsable({ answer, ageMs }: Found, { request, rule }: CachedCall): boolean {
-  if (ageMs > rule.ttlMs + rule.staleMs || answer.usage.output > request.maxOutputTokens) return false;
+  const isTooLong = request.settings?.openEnded !== true && answer.usage.output > request.maxOutputTokens;
+  if (ageMs > rule.ttlMs + rule.staleMs || isTooLong) return false;
   return rule.mayRepeat(answer.parts);
 }
 
@@ -221,12 +225,13 @@ const nothing: Usage = { input: 0, cached: 0, output: 0, reasoning: 0, estimated
 
 function give(
   cache: Cache,
-  { request }: CachedCall,
+  { request, rule }: CachedCall,
   given: Found & { outcome: CacheOutcome; attempts: readonly FailedAttempt[] },
 ): ModelReply {
   const { answer, ageMs, outcome, attempts } = given;
   const { parts, finish, model, usage, costMicros } = answer;
   cache.onLookup({ outcome, agent: request.caller.agent, model, saved: { usage, costMicros } });
+  rule.onOutcome?.(outcome);
   for (const part of parts) {
     if (part.type !== "call" && part.text !== "") request.onDelta({ type: part.type, text: part.text });
   }

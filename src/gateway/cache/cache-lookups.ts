@@ -8,7 +8,8 @@ import type { Clock } from "../../platform/clock.ts";
 import type { CacheLookupRow, PromptCachingRow } from "../../store/queries/cache-lookups.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { logStoreTrouble } from "../../telemetry/store-trouble.ts";
-import type { CacheLookup, CacheOutcome } from "./answer-cache.ts";
+import type { CacheOutcome } from "../model-gateway.ts";
+import type { CacheLookup } from "./answer-cache.ts";
 
 export interface CacheLookupStore {
   addCacheLookups(rows: readonly CacheLookupRow[]): Promise<void>;

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { documented } from "../http/documented.ts";
 import { untilGone, type ServerDeps } from "../http/server-deps.ts";
+import { cachingAnswer, cachingHeaders, cachingOf } from "./answer-caching.ts";
 import { answer } from "./answer.ts";
 import type { Answer } from "./asked.ts";
 import type { Call } from "./call.ts";
@@ -40,6 +41,7 @@ export function chatRoutes(app: FastifyInstance, deps: ServerDeps): void {
         tag: "models",
         summary: "Call a model or an agent, as OpenAI's chat completions",
         description: `${models} ${streamed}`,
+        headers: cachingHeaders,
         body: chatBody,
         answers: { 200: { description: "The completion.", schema: z.record(z.string(), z.unknown()) } },
         ...openaiProblems,
@@ -49,7 +51,10 @@ export function chatRoutes(app: FastifyInstance, deps: ServerDeps): void {
       const { body } = request;
       const answered = await ask(deps, { request, reply }, () => chat.toCall(body));
       const head = { id: toCompletionId(answered.id), model: body.model, created: seconds(deps) };
-      if (body.stream !== true) return toChatCompletion(head, await wholeReply(answered));
+      if (body.stream !== true) {
+        const whole = await wholeReply(answered);
+        return reply.headers(cachingAnswer(answered)).send(toChatCompletion(head, whole));
+      }
       const { include_usage: includeUsage = false, include_restarts: includeRestarts = false } =
         body.stream_options ?? {};
       const format = chatStream(head, { includeUsage, includeRestarts });
@@ -65,6 +70,7 @@ export function chatRoutes(app: FastifyInstance, deps: ServerDeps): void {
         tag: "models",
         summary: "Call a model or an agent, as OpenAI's responses",
         description: `${models} ${streamed} \`previous_response_id\` goes on in the session of an agent; what a model said is kept only as far as items refer to it.`,
+        headers: cachingHeaders,
         body: responseBody,
         answers: { 200: { description: "The response.", schema: z.record(z.string(), z.unknown()) } },
         ...openaiProblems,
@@ -77,7 +83,10 @@ export function chatRoutes(app: FastifyInstance, deps: ServerDeps): void {
       );
       const head = { id: toResponseId(answered.id), created: seconds(deps), body };
       const keep = keeper(deps, answered.tenant, body);
-      if (body.stream !== true) return toResponse(head, await wholeReply(answered), keep);
+      if (body.stream !== true) {
+        const whole = await toResponse(head, await wholeReply(answered), keep);
+        return reply.headers(cachingAnswer(answered)).send(whole);
+      }
       return stream(deps, { request, reply }, { answer: answered, format: responseStream(head, keep) });
     },
   );
@@ -94,7 +103,8 @@ async function ask(
   const gone = untilGone(reply.raw, neverAborts());
   const idempotencyKey = request.headers["idempotency-key"];
   const call = await toCall(caller);
-  const answered = await answer(deps, { call, caller, gone, idempotencyKey: [idempotencyKey].flat()[0] });
+  const caching = cachingOf(request, call);
+  const answered = await answer(deps, { call, caller, gone, caching, idempotencyKey: [idempotencyKey].flat()[0] });
   return { ...answered, tenant: caller.tenant };
 }
 

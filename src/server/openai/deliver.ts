@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { assert, messageOf } from "../../platform/errors.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
 import { sendEvents, streamHeaders, type SseEvent } from "../http/sse.ts";
+import { cachingAnswer } from "./answer-caching.ts";
 import type { Answer } from "./asked.ts";
 import type { Reply } from "./call.ts";
 import { toOpenAiError } from "./errors.ts";
@@ -30,7 +31,7 @@ export async function stream(
   const first = events.next();
   await firstOrSilence(deps, first);
   reply.hijack();
-  reply.raw.writeHead(200, streamHeaders(request.id));
+  reply.raw.writeHead(200, { ...streamHeaders(request.id), ...cachingAnswer(answer) });
   const toFailure = (error: unknown): SseEvent => {
     service.log.warn({ request: request.id, error: messageOf(error) }, "an answer broke off");
     return format.failure(toOpenAiError(error, request.id).error);

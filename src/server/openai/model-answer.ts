@@ -4,7 +4,7 @@ import { textOf } from "../../agent/conversation.ts";
 import { estimateTokens } from "../../agent/limits.ts";
 import { modelsOf, type ModelRoute } from "../../agent/route.ts";
 import { defaultLimits } from "../../agent/definition.ts";
-import { ModelCallError, type ModelReply } from "../../gateway/model-gateway.ts";
+import { ModelCallError, type CacheOutcome, type ModelReply } from "../../gateway/model-gateway.ts";
 import { hasBudget, type CallCost, type Reservation } from "../../governance/virtual-keys.ts";
 import { neverAborts } from "../../platform/abort.ts";
 import { HoldfastError } from "../../platform/errors.ts";
@@ -28,7 +28,13 @@ export async function askModel(deps: ServerDeps, asked: Asked, route: ModelRoute
   }
   if (call.messages.length === 0) throw wrong("/messages", "There must be a message of the user.");
   const reservation = await reserve(deps, caller, () => mostOf(deps, call, route));
-  return { id: deps.newId(), events: events(deps, asked, { route, reservation }) };
+  let outcome: CacheOutcome | null = null;
+  const caching = asked.caching && { ...asked.caching, onOutcome: (known: CacheOutcome) => void (outcome = known) };
+  return {
+    id: deps.newId(),
+    events: events(deps, { ...asked, caching }, { route, reservation }),
+    cacheOutcome: () => outcome,
+  };
 }
 
 function mostOf({ service, clock }: ServerDeps, call: Call, route: ModelRoute): CallCost {
@@ -65,7 +71,9 @@ async function* events(deps: ServerDeps, asked: Asked, charged: Charged): AsyncG
     }
     const ended = await account();
     if ("error" in ended) throw ended.error;
-    const { parts, finish, usage } = ended.reply;
+    const { parts, finish, saved } = ended.reply;
+    // An answer that is given again says of itself what it said the first time; that it costs nothing is said in the ledger.
+    const { usage } = saved ?? ended.reply;
     if (finish === "interrupted") throw clientGone();
     // An answer that was at hand comes without deltas.
     for (const type of ["reasoning", "text"] as const) {
@@ -85,7 +93,11 @@ interface Calling extends Charged {
 }
 
 /** Never rejects. A reader that leaves interrupts the call, and does not abort it: so it is known what was used. */
-async function callGateway(deps: ServerDeps, { call, caller, gone }: Asked, calling: Calling): Promise<Outcome> {
+async function callGateway(
+  deps: ServerDeps,
+  { call, caller, gone, caching }: Asked,
+  calling: Calling,
+): Promise<Outcome> {
   const { gateway } = deps.service.models;
   const { route, queue, left } = calling;
   const openEnded = call.maxOutputTokens === null && !(caller.key !== null && hasBudget(caller.key));
@@ -97,6 +109,7 @@ async function callGateway(deps: ServerDeps, { call, caller, gone }: Asked, call
       tools: call.tools,
       maxOutputTokens: call.maxOutputTokens ?? likelyOutputTokens,
       settings: { ...call.settings, ...(openEnded && { openEnded }) },
+      cache: caching ?? undefined,
       caller: ownerOf(caller, call),
       signal: neverAborts(),
       interruption: AbortSignal.any([gone, left]),
@@ -124,7 +137,7 @@ async function accountFor(
   const rows = chargesOfCall(ended, deps.clock.now()).map((charge) => ({ ...charge, ...owner, keyId }));
   if ("reply" in ended) {
     metrics.attemptsFailed(ended.reply.attempts);
-    metrics.modelCall(ended.reply);
+    if (ended.reply.hit === undefined) metrics.modelCall(ended.reply);
   } else if (ended.error instanceof ModelCallError) metrics.attemptsFailed(ended.error.attempts);
   const tokens = rows.reduce((sum, { usage }) => sum + usage.input + usage.output, 0);
   const micros = rows.reduce<number | null>(
