@@ -79,3 +79,58 @@ describe("A message to a task at work", () => {
     }
   });
 });
+
+describe("A deferred task", () => {
+  const until = new Date(2026, 10, 22, 14, 5).toISOString();
+  const deferred: EntryBody = { kind: "deferred", call_id: "c", model: "openai/gpt-5", until };
+
+  async function defer(more: { json?: boolean; hostedHere?: boolean }) {
+    const notes: string[] = [];
+    let told: unknown;
+    const terminal: Partial<Terminal> = {
+      note: (line = "") => void notes.push(line),
+      json: (value) => (told = value),
+      paintNote: plain,
+      canAsk: false,
+    };
+    const client: Partial<Client> = {
+      submit: async () => ({ task_id: "t", session_id: "s", status: "pending" }) as Accepted,
+      task: async () => ({ task_id: "t", status: "waiting" }) as Task,
+      async *events() {
+        yield { type: "entry", entry: { ...deferred, seq: 1, at: "" } };
+        throw new Error("The batch takes its time.");
+      },
+    };
+    const context = { terminal, clock: createVirtualClock(), command: "holdfast" } as Partial<Context> as Context;
+    const deps = {
+      context,
+      client: client as Client,
+      reader: {} as LineReader,
+      json: false,
+      hostedHere: false,
+      ...more,
+    };
+    const { exitCode } = await runTask(deps, { prompt: "Sum it up.", deferred: true });
+    return { notes, told, exitCode };
+  }
+
+  test("is left to its batch: what it waits for, until when, and how to see what comes of it", async () => {
+    const { notes, exitCode } = await defer({});
+    assert.equal(exitCode, 0);
+    assert.deepEqual(notes, [
+      "deferred: task t waits for the batch API of openai/gpt-5, at half the price.",
+      "If no answer has come by 2026-11-22 14:05, it calls the model directly.",
+      "See what comes of it: holdfast task t --follow",
+    ]);
+  });
+
+  test("that was given to a server which ends with the command says what it needs", async () => {
+    const { notes } = await defer({ hostedHere: true });
+    assert.equal(notes[2], "No server runs now, and only one sends it: start one with `holdfast dev`.");
+  });
+
+  test("is printed for a program as it stands", async () => {
+    const { told, notes, exitCode } = await defer({ json: true });
+    assert.deepEqual([(told as Task).status, notes, exitCode], ["waiting", [], 0]);
+  });
+});

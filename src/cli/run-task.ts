@@ -32,6 +32,8 @@ interface Watch extends RunDeps {
   readonly view: LiveView;
   /** Stops the task; a second time, leaves at once. */
   readonly interrupt: () => void;
+  /** Told that the task waits for a batch API, and nobody here for the task. */
+  readonly handIn: () => void;
 }
 
 export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome> {
@@ -39,6 +41,7 @@ export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome
   const { task_id: taskId, session_id: sessionId, message_id: messageId } = await client.submit(body);
   const background = createBackground((_name, error) => context.terminal.note(messageOf(error)));
   let interrupted = false;
+  let handedIn = false;
   const interrupt = inTwoStages(context.clock, {
     first: () => {
       interrupted = true;
@@ -52,10 +55,12 @@ export async function runTask(deps: RunDeps, body: TaskBody): Promise<RunOutcome
   process.on("SIGINT", interrupt);
   try {
     const view = createLiveView(context.terminal);
-    const watching = { ...deps, taskId, view, interrupt };
+    const handIn = (): void => void (handedIn = true);
+    const watching = { ...deps, taskId, view, interrupt, handIn };
     const result = messageId === undefined ? await watch(watching) : await watchMessage(watching, messageId);
     await background.settled();
-    return { exitCode: interrupted ? exitCodes.interrupted : exitCodeOf(result), sessionId };
+    if (interrupted) return { exitCode: exitCodes.interrupted, sessionId };
+    return { exitCode: handedIn ? 0 : exitCodeOf(result), sessionId };
   } finally {
     process.off("SIGINT", interrupt);
   }
@@ -89,7 +94,9 @@ async function watch(deps: Watch, after = 0): Promise<AgentResult> {
       showEnd(deps, event.result);
       return event.result;
     }
-    if (event.type !== "entry" || event.entry.kind !== "question") continue;
+    if (event.type !== "entry") continue;
+    if (event.entry.kind === "deferred") return leaveDeferred(deps, event.entry);
+    if (event.entry.kind !== "question") continue;
     view.endLine();
     const asked = context.terminal.canAsk && !json ? await answerHere(deps, event.entry) : "left";
     if (asked === "left") return leaveOpen(deps);
@@ -136,6 +143,30 @@ async function leaveOpen({ client, context, taskId, json, hostedHere }: Watch): 
   for (const approval of items) for (const line of howToAnswer(approval, command)) terminal.note(line);
   if (hostedHere)
     terminal.note(terminal.paintNote("dim", `No server runs now: start one with \`${command} dev\` first.`));
+  return result;
+}
+
+/** It may take hours, and needs nobody: says what it waits for and how to see what comes of it. */
+async function leaveDeferred(
+  { client, context, taskId, json, view, hostedHere, handIn }: Watch,
+  { model, until }: { model: string; until: string },
+): Promise<AgentResult> {
+  handIn();
+  const result = await client.task(taskId);
+  const { terminal, command } = context;
+  if (json) {
+    terminal.json(resultOf(result));
+    return result;
+  }
+  view.endLine();
+  const at = new Date(until);
+  const latest = `${at.toLocaleDateString("sv-SE")} ${at.toTimeString().slice(0, 5)}`;
+  terminal.note(
+    `${terminal.paintNote("cyan", "deferred:")} task ${taskId} waits for the batch API of ${model}, at half the price.`,
+  );
+  terminal.note(`If no answer has come by ${latest}, it calls the model directly.`);
+  if (hostedHere) terminal.note(`No server runs now, and only one sends it: start one with \`${command} dev\`.`);
+  terminal.note(terminal.paintNote("dim", `See what comes of it: ${command} task ${taskId} --follow`));
   return result;
 }
 

@@ -1,8 +1,9 @@
 /** `holdfast run`: a prompt, or a conversation, at the terminal. */
 import { text as readAll } from "node:stream/consumers";
-import { Option, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import type { TaskBody } from "../client/wire.ts";
 import { createClient } from "../client/index.ts";
+import { requestBounds } from "../engine/task-request.ts";
 import { HoldfastError } from "../platform/errors.ts";
 import { isUnreachable, serverUrl, unreachable, withUrl, type Client, type UrlFlag } from "./connect.ts";
 import { exitCodes, verb, type Context } from "./context.ts";
@@ -10,6 +11,7 @@ import { usageError } from "./failure.ts";
 import { findConfig } from "./find-config.ts";
 import { allRoles, hostSettings, withDefault } from "./host-settings.ts";
 import { createLineReader } from "./line-reader.ts";
+import { parseDays } from "./quantities.ts";
 import { runTask, type RunDeps } from "./run-task.ts";
 
 export function runCommand(context: Context): Command {
@@ -19,13 +21,14 @@ export function runCommand(context: Context): Command {
       description:
         "Submits a prompt and shows the task as it happens: the text as it comes, the tools that are called, and the " +
         "questions to you, which are answered on the spot. Without a prompt: a conversation. Without a server: runs the " +
-        "config in this process for as long as it takes. Ctrl-C cancels the task. Exits with 0 if the task completed, 1 " +
-        "if it did not, and 3 if it waits for an answer that nobody could give here.",
+        "config in this process for as long as it takes. Ctrl-C cancels the task. Exits with 0 if the task completed, or " +
+        "was deferred, 1 if it did not complete, and 3 if it waits for an answer that nobody could give here.",
       examples: [
         ['run "Where is order A-1001?"', "one prompt"],
         ["run", "a conversation; Ctrl-D ends it"],
         ['run "And the other one?" --session s-42', "goes on with a conversation"],
         ['run "Only the blue ones" --session s-42 --while-busy inject', "tells it to the task at work there"],
+        ['run "Sum up these reviews: …" --deferred', "through the provider's batch API, at half the price"],
         ["run --json < prompt.txt", "for a program: prompt in, result out"],
       ],
     }),
@@ -38,6 +41,12 @@ export function runCommand(context: Context): Command {
         ["queue", "inject", "interrupt"],
       ),
     )
+    .option("--deferred", "let it wait for the provider's batch API: at half the price, within a day or so")
+    .option(
+      "--within <time>",
+      "with --deferred: then call the model directly, like 90m or 6h (default: a day)",
+      parseWithin,
+    )
     .option("-c, --config <file>", "what to run if there is no server (default: ./holdfast.config.ts)")
     .option("--json", "print only the result, as JSON")
     .action((prompt: string | undefined, flags: RunFlags) => run(context, prompt, flags));
@@ -47,6 +56,9 @@ interface RunFlags extends UrlFlag {
   readonly agent?: string;
   readonly session?: string;
   readonly whileBusy?: NonNullable<TaskBody["while_busy"]>;
+  readonly deferred?: true;
+  /** Milliseconds. */
+  readonly within?: number;
   readonly config?: string;
   readonly json?: true;
 }
@@ -57,6 +69,8 @@ async function run(context: Context, argument: string | undefined, flags: RunFla
   if (prompt?.trim() === "") throw usageError('There is no prompt: write it as `holdfast run "…"`, or pipe it in.');
   if (prompt === undefined && flags.json) throw usageError("--json needs a prompt.");
   if (prompt === undefined && flags.whileBusy) throw usageError("--while-busy needs a prompt.");
+  if (prompt === undefined && flags.deferred) throw usageError("--deferred needs a prompt.");
+  if (flags.within !== undefined && !flags.deferred) throw usageError("--within goes with --deferred.");
   const server = await findServer(context, flags);
   try {
     const deps: RunDeps = {
@@ -69,12 +83,17 @@ async function run(context: Context, argument: string | undefined, flags: RunFla
     if (prompt === undefined) await converse(deps, flags);
     else {
       const { agent, session, whileBusy } = flags;
-      const outcome = await runTask(deps, { prompt, agent, session_id: session, while_busy: whileBusy });
+      const body = { prompt, agent, session_id: session, while_busy: whileBusy, deferred: deferralOf(flags) };
+      const outcome = await runTask(deps, body);
       context.exitCode = outcome.exitCode;
     }
   } finally {
     await server.close();
   }
+}
+
+function deferralOf({ deferred, within }: RunFlags): TaskBody["deferred"] {
+  return within === undefined ? deferred : { within_ms: within };
 }
 
 async function converse(deps: RunDeps, { agent, session }: RunFlags): Promise<void> {
@@ -138,4 +157,12 @@ function servedElsewhere(cause: HoldfastError, url: string): HoldfastError {
     `There is no server at ${url}, and another process has this project's data open. If that is one, name it with --url; ` +
     `if it is only starting, try again in a moment. ${cause.message}`;
   return new HoldfastError(cause.code, message, { cause });
+}
+
+const longestDays = requestBounds.deferredWithinMs.most / 86_400_000;
+
+function parseWithin(text: string): number {
+  const days = parseDays(text);
+  if (days !== undefined && days > 0 && days <= longestDays) return Math.max(1, Math.round(days * 86_400_000));
+  throw new InvalidArgumentError(`It must be a time like 90m, 6h or 2d, and at most ${longestDays}d.`);
 }
