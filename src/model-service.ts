@@ -42,7 +42,7 @@ export function createModelService({
       createEmbeddingGateway({ ...edge, providers: createEmbeddingModels(settings.providers) }),
       { clock: edge.clock, ...config.gateway?.embeddings },
     ),
-    keys: createVirtualKeys({ store, newId }),
+    keys: createVirtualKeys({ store, newId, clock: edge.clock }),
     routes: namedRoutes(config.gateway),
     requireModel: (name) => void providers.model(name),
     prices,

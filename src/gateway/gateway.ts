@@ -17,6 +17,7 @@
  */
 import type { Delta } from "../agent/conversation.ts";
 import type { Candidate } from "../agent/route.ts";
+import { eitherOf } from "../platform/abort.ts";
 import { assert, type Retry } from "../platform/errors.ts";
 import { attemptCandidate, type AttemptOutcome } from "./call/candidate-attempt.ts";
 import type { ModelFailure } from "./call/classify.ts";
@@ -73,11 +74,12 @@ export function createModelGateway(deps: ModelGatewayDeps): ModelGateway & Requi
 async function callUnlessInterrupted(parts: CallParts, request: ModelRequest, time: OutsideTime): Promise<ModelReply> {
   assert(request.route.candidates.length > 0, "a model call needs a route");
   const { signal, interruption } = request;
+  const ending = interruption === undefined ? null : eitherOf(signal, interruption);
   const { random, prices } = parts;
   const call: ModelCall = {
     request,
     plan: planRoute(request, { random, contextWindow: (model) => prices.contextWindow(model) }),
-    signal: interruption === undefined ? signal : AbortSignal.any([signal, interruption]),
+    signal: ending?.signal ?? signal,
     failed: [],
     lanes: new Set(),
     time,
@@ -89,6 +91,8 @@ async function callUnlessInterrupted(parts: CallParts, request: ModelRequest, ti
   } catch (thrown) {
     if (signal.aborted || interruption?.aborted !== true) throw thrown;
     return interruptedReply(call, parts);
+  } finally {
+    ending?.release();
   }
 }
 
@@ -149,7 +153,8 @@ async function tryCandidate(parts: CallParts, call: ModelCall, turn: Turn): Prom
   let held = holdBackMarker(show);
   const outcome = await tryOften(parts, call, {
     ...turn,
-    request: mayGiveWay(call.request),
+    // How long it took is told from its tokens.
+    request: { ...mayGiveWay(call.request), whole: false },
     show: () => (held = holdBackMarker(show)).onDelta,
   });
   if (!("reply" in outcome)) return outcome;

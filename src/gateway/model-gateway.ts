@@ -32,6 +32,8 @@ export interface ModelRequest {
   /** The user has said something else: the call ends here, with what there is. */
   readonly interruption?: AbortSignal | undefined;
   readonly onDelta: (delta: Delta) => void;
+  /** Nobody reads along: a model that is sure to be quick may be asked for its reply whole, which comes without deltas. */
+  readonly whole?: boolean | undefined;
   /** Asked of what a small model answers where a larger one would be asked next: why it does not count; null: it does. */
   readonly check?: ((parts: readonly AssistantPart[]) => string | null | Promise<string | null>) | undefined;
 }
@@ -100,6 +102,8 @@ export interface ModelReply {
   readonly ttftMs: number;
   readonly tpotMs: number;
   readonly attempts: readonly FailedAttempt[];
+  /** It was asked for whole: nobody knows when its first token was there. */
+  readonly whole?: true;
   readonly choice?: ModelChoice;
   readonly injected?: string;
   readonly hit?: "cache";

@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { testDatabases } from "../../test/support/databases.ts";
 import { atTimeOf } from "../../test/support/running-holdfast.ts";
 import { freeKey } from "../../test/support/virtual-keys.ts";
+import { systemClock } from "../platform/clock.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
 import { createStore } from "../store/store.ts";
@@ -131,7 +132,7 @@ for (const { name, open } of await testDatabases()) {
 }
 
 function keysOn(database: Database): VirtualKeys {
-  return createVirtualKeys({ store: createStore(database), newId: systemId });
+  return createVirtualKeys({ store: createStore(database), newId: systemId, clock: systemClock });
 }
 
 test("a pattern names models; a star stands for any characters, and no other sign for anything", () => {

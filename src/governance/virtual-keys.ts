@@ -5,6 +5,7 @@
  * are one transaction under the lock of the key's row, so that calls at the same time, in whichever processes, never pass a
  * ceiling together. What a process reserved that died stays charged.
  */
+import type { Clock } from "../platform/clock.ts";
 import { HoldfastError, NotFoundError, UnavailableError } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
 import { hashSecret, newSecret } from "../platform/secrets.ts";
@@ -45,14 +46,20 @@ export interface Reservation {
 export interface VirtualKeyDeps {
   readonly store: Pick<Store, "addKey" | "findKey" | "keys" | "revokeKey" | "reserveKey" | "settleKey">;
   readonly newId: NewId;
+  readonly clock: Pick<Clock, "monotonic">;
 }
 
+/** So long it is believed that there is no key at all, and nobody is asked again: who has no keys is not to pay for them. */
+const keylessMs = 1_000;
 const secretPrefix = "hf_";
 const shownChars = 10;
 
-export function createVirtualKeys({ store, newId }: VirtualKeyDeps): VirtualKeys {
+export function createVirtualKeys({ store, newId, clock }: VirtualKeyDeps): VirtualKeys {
+  let keylessUntil = Number.NEGATIVE_INFINITY;
+  let hasCreated = false;
   return {
     async create(terms) {
+      hasCreated = true;
       const secret = newSecret(secretPrefix);
       const prefix = secret.slice(0, shownChars);
       return { key: await store.addKey({ ...terms, id: newId(), hash: hashSecret(secret), prefix }), secret };
@@ -62,12 +69,17 @@ export function createVirtualKeys({ store, newId }: VirtualKeyDeps): VirtualKeys
       if (!(await store.revokeKey(id))) throw new NotFoundError("key_not_found", `There is no key ${id}.`);
     },
     async identify({ secret, needed }) {
+      const hasKey = secret?.startsWith(secretPrefix) === true;
+      if (!needed && !hasKey && !hasCreated && clock.monotonic() < keylessUntil) return null;
       const { key, anyKey } = await store.findKey(secret === undefined ? null : hashSecret(secret));
       if (key !== undefined) {
         if (key.revokedAt !== null || key.expired) throw invalidKey(key.revokedAt === null ? "expired" : "revoked");
         return key;
       }
-      if (!anyKey && !needed) return null;
+      if (!anyKey && !needed) {
+        keylessUntil = clock.monotonic() + keylessMs;
+        return null;
+      }
       if (secret !== undefined) throw invalidKey("unknown");
       const rule = "Send a virtual key as `Authorization: Bearer hf_…`; `holdfast keys create` makes one";
       throw new HoldfastError("key_required", `This gateway takes calls with a key alone. ${rule}.`);

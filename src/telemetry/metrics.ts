@@ -84,6 +84,15 @@ function brokerMetrics(meter: Meter) {
   };
 }
 
+interface ModelCallSeen {
+  readonly model: string;
+  readonly usage: Usage;
+  readonly ttftMs: number;
+  readonly tpotMs: number;
+  readonly finish: string;
+  readonly whole?: true;
+}
+
 /** Of models, of tools, and of this service. */
 function callMetrics(meter: Meter) {
   const toolDuration = meter.createHistogram("holdfast.tool.duration", {
@@ -131,13 +140,17 @@ function callMetrics(meter: Meter) {
     },
     faultInjected: (fault: { model: string; kind: string }) => faultsInjected.add(1, fault),
     tokensUsed,
-    /** A model was asked. What was cut off has no time per token, and none to the first if it had not come. */
-    modelCall(call: { model: string; usage: Usage; ttftMs: number; tpotMs: number; finish: string }): void {
+    /**
+     * A model was asked. What was cut off has no time per token, and none to the first if it had not come; of a reply that
+     * came whole nobody knows either.
+     */
+    modelCall(call: ModelCallSeen): void {
       tokensUsed(call);
+      if (call.whole === true) return;
       const labels = { "gen_ai.request.model": call.model };
-      const isWhole = call.finish !== "interrupted";
-      if (isWhole || call.ttftMs > 0) firstChunk.record(call.ttftMs / 1_000, labels);
-      if (isWhole) perChunk.record(call.tpotMs / 1_000, labels);
+      const isFinished = call.finish !== "interrupted";
+      if (isFinished || call.ttftMs > 0) firstChunk.record(call.ttftMs / 1_000, labels);
+      if (isFinished) perChunk.record(call.tpotMs / 1_000, labels);
     },
     httpRequest: (request: { method: string; route: string; status: number; ms: number }) =>
       httpDuration.record(request.ms / 1_000, {

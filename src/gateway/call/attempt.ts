@@ -1,5 +1,6 @@
 /**
- * One attempt at one model: opens the stream, reads it to its end, and gives up when it stays silent for too long.
+ * One attempt at one model: opens the stream, reads it to its end, and gives up when it stays silent for too long. Or it
+ * asks for the reply whole, which has to be there when a stream would have to begin.
  *
  * Whatever ends it (an abort, a time limit, an error) ends it at once, even if the provider package does not listen; the
  * connection is closed behind it, and not a delta comes after.
@@ -9,7 +10,7 @@ import type { Delta } from "../../agent/conversation.ts";
 import type { ModelTimeouts } from "../../agent/route.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { HoldfastError } from "../../platform/errors.ts";
-import { foldTurn, type Turn } from "./turn.ts";
+import { foldTurn, turnOf, type Turn } from "./turn.ts";
 
 /**
  * Reasoning models that hide their reasoning stay silent for a minute and more, first and between two parts. The head of the
@@ -28,6 +29,8 @@ export interface Attempt {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly timeouts: ModelTimeouts;
+  /** The reply is asked for whole: it costs less, and tells nothing before it is there. */
+  readonly whole: boolean;
   /** Begins as `newProgress` and is kept up to date, for whoever must know what was paid for when the attempt is cut off. */
   readonly progress: AttemptProgress;
   /** The reply begins: its first token has come. */
@@ -53,6 +56,13 @@ export function newProgress(): AttemptProgress {
 
 export interface AttemptResult {
   readonly turn: Turn;
+  /** Null: the reply came whole. */
+  readonly pace: Pace | null;
+  /** From the call to the end of the reply. */
+  readonly wholeMs: number;
+}
+
+export interface Pace {
   /** From the call to the first token. */
   readonly ttftMs: number;
   /** From the first token to the last. */
@@ -73,7 +83,8 @@ export async function runAttempt(attempt: Attempt): Promise<AttemptResult> {
   signal.addEventListener("abort", onAbort, { once: true });
   const watch = watchTime(attempt, end);
   try {
-    return await Promise.race([ended.promise, readReply(attempt, { signal: controller.signal, watch })]);
+    const read = attempt.whole ? readWhole : readStream;
+    return await Promise.race([ended.promise, read(attempt, { signal: controller.signal, watch })]);
   } catch (thrown) {
     // A reply that was read to its end has nothing left to abort.
     controller.abort();
@@ -84,10 +95,24 @@ export async function runAttempt(attempt: Attempt): Promise<AttemptResult> {
   }
 }
 
-async function readReply(
-  attempt: Attempt,
-  { signal, watch }: { signal: AbortSignal; watch: TimeWatch },
-): Promise<AttemptResult> {
+interface Watched {
+  readonly signal: AbortSignal;
+  readonly watch: TimeWatch;
+}
+
+async function readWhole(attempt: Attempt, { signal, watch }: Watched): Promise<AttemptResult> {
+  const { model, options, clock, progress, onFirstToken } = attempt;
+  const startedAt = clock.monotonic();
+  const result = await model.doGenerate({ ...options, abortSignal: signal });
+  signal.throwIfAborted();
+  watch.connected();
+  Object.assign(progress, { accepted: true, headers: result.response?.headers ?? {} });
+  onFirstToken();
+  signal.throwIfAborted();
+  return { turn: turnOf(result), pace: null, wholeMs: clock.monotonic() - startedAt };
+}
+
+async function readStream(attempt: Attempt, { signal, watch }: Watched): Promise<AttemptResult> {
   const { model, options, clock, progress, onFirstToken, onDelta } = attempt;
   const startedAt = clock.monotonic();
   let lastAt = startedAt;
@@ -115,11 +140,12 @@ async function readReply(
     onDelta(delta);
   }
   signal.throwIfAborted();
-  const { firstAt } = progress;
+  const endedAt = clock.monotonic();
+  const firstAt = progress.firstAt ?? endedAt;
   return {
     turn: turn.end(),
-    ttftMs: (firstAt ?? clock.monotonic()) - startedAt,
-    tokensMs: lastAt - (firstAt ?? lastAt),
+    pace: { ttftMs: firstAt - startedAt, tokensMs: Math.max(0, lastAt - firstAt) },
+    wholeMs: endedAt - startedAt,
   };
 }
 

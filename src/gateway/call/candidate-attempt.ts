@@ -99,9 +99,11 @@ async function runLane(parts: CallParts, call: ModelCall, attempt: RunningAttemp
   const { signal, onFirstToken, onDelta } = attempt;
   const { progress } = lane;
   lane.strike = parts.faults?.draw(candidate.model) ?? null;
-  return call.time.during(() =>
-    struckBy(lane.strike, { model, options, signal, clock, timeouts, progress, onFirstToken, onDelta }, runAttempt),
-  );
+  // Only a stream can be cut or delayed in its middle, and tells whether its first token is late.
+  const mayBeWhole = request.whole === true && lane.strike === null && !request.route.hedge;
+  const whole = mayBeWhole && parts.records.of(candidate.model).replies.areQuick(timeouts);
+  const asked = { model, options, signal, clock, timeouts, whole, progress, onFirstToken, onDelta };
+  return call.time.during(() => struckBy(lane.strike, asked, runAttempt));
 }
 
 function succeed(
@@ -113,6 +115,8 @@ function succeed(
   const { usage, ttftMs, tpotMs } = reply;
   admission.answered({ usedTokens: usage.input + usage.output, headers: lane.progress.headers });
   const record = records.of(lane.candidate.model);
+  record.replies.took(result.wholeMs);
+  if (reply.whole === true) return reply;
   record.ttftMs.add(ttftMs);
   record.tpotMs.add(tpotMs);
   return reply;
@@ -134,6 +138,7 @@ function fail(
   }
   const { failure, code } = admission.failed(thrown, headers);
   const timedOut = code === "model_timeout";
+  if (timedOut) parts.records.of(lane.candidate.model).replies.took(parts.clock.monotonic() - lane.startedAt);
   // A provider bills what it has begun to say, and what it was working on when we hung up.
   const paid = firstAt !== null || (timedOut && accepted);
   call.failed.push(failedAttempt(call, lane, { ...parts, code, message: failure.message, paid }));

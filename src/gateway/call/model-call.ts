@@ -69,7 +69,7 @@ export function usedByThen({ request }: ModelCall, { text, reasoning }: AttemptP
 
 export function answerOf(
   call: ModelCall,
-  { turn, ttftMs, tokensMs }: AttemptResult,
+  { turn, pace }: AttemptResult,
   { candidate: { model }, at, strike, prices }: Lane & Pick<CallParts, "prices">,
 ): ModelReply {
   const usage = usageOf(turn.usage, { request: call.request, parts: turn.parts });
@@ -80,9 +80,10 @@ export function answerOf(
     model,
     usage,
     costMicros: prices.costMicros(model, usage, { at, cacheWritten }),
-    ttftMs: hundredths(ttftMs),
-    tpotMs: hundredths(tokensMs / Math.max(1, usage.output - 1)),
+    ttftMs: hundredths(pace?.ttftMs ?? 0),
+    tpotMs: hundredths((pace?.tokensMs ?? 0) / Math.max(1, usage.output - 1)),
     attempts: call.failed,
+    ...(pace === null && { whole: true as const }),
     ...choiceOf(call, model),
     ...injectedBy(strike),
   };

@@ -4,7 +4,12 @@
  * Nothing counts before a clean `finish`: a stream that is cut may already have given a tool call with half its arguments,
  * so the calls leave this fold only at the end, all together.
  */
-import type { LanguageModelV4FinishReason, LanguageModelV4StreamPart, LanguageModelV4Usage } from "@ai-sdk/provider";
+import type {
+  LanguageModelV4FinishReason,
+  LanguageModelV4GenerateResult,
+  LanguageModelV4StreamPart,
+  LanguageModelV4Usage,
+} from "@ai-sdk/provider";
 import type { AssistantPart } from "../../agent/conversation.ts";
 import type { FinishReason } from "../../agent/journal.ts";
 import type { Json, JsonObject } from "../../agent/json.ts";
@@ -106,6 +111,24 @@ export function foldTurn(): TurnFold {
       return { parts, finish: finishOf(finish.finishReason, parts), usage: finish.usage };
     },
   };
+}
+
+/**
+ * A reply that came whole.
+ * @throws UnsupportedFunctionalityError when a setting was left out; HoldfastError `model_stream_broken` for half a reply
+ */
+export function turnOf({ content, finishReason, usage, warnings }: LanguageModelV4GenerateResult): Turn {
+  refuseLeftOut(warnings);
+  const items: (Block | Call)[] = [];
+  for (const part of content) {
+    if (part.type === "tool-call" && !part.providerExecuted) items.push(callOf(part));
+    if (part.type !== "text" && part.type !== "reasoning") continue;
+    const provider: JsonObject = {};
+    remember(provider, part.providerMetadata);
+    items.push({ type: part.type, text: part.text, provider });
+  }
+  const parts = withUniqueIds(items.flatMap(partOf));
+  return { parts, finish: finishOf(finishReason, parts), usage };
 }
 
 function callOf(part: StreamPart<"tool-call">): Call {

@@ -109,7 +109,7 @@ function measured(reply: ModelReply, models: readonly string[]) {
     answered: models.includes(reply.model),
     tokens: paid.reduce((sum, { usage }) => sum + usage.input + usage.output, 0),
     costMicros: sumKnown(paid.map(({ costMicros }) => costMicros)),
-    ttftMs: reply.ttftMs,
+    ttftMs: reply.whole === true ? null : reply.ttftMs,
   };
 }
 

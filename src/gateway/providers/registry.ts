@@ -8,6 +8,7 @@ import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { HoldfastError } from "../../platform/errors.ts";
 import type { ModelProviders } from "../gateway.ts";
 import { splitModelName } from "../model-name.ts";
+import { createProviderFetch, type ProviderFetch } from "./provider-fetch.ts";
 import { createRulesModel } from "./rules/rules-model.ts";
 
 export interface ProviderSettings {
@@ -54,17 +55,18 @@ export const ownBaseURLs = {
 };
 
 export function createProviders(settings: ProviderSettings): Providers {
+  const fetch = createProviderFetch();
   const providers: Record<string, Provider> = {
     openai: keyed(settings.openai, "OPENAI_API_KEY", ({ apiKey, baseURL }) =>
-      createOpenAI({ apiKey, baseURL: baseURL ?? ownBaseURLs.openai }),
+      createOpenAI({ apiKey, baseURL: baseURL ?? ownBaseURLs.openai, fetch }),
     ),
     anthropic: keyed(settings.anthropic, "ANTHROPIC_API_KEY", ({ apiKey, baseURL }) =>
-      createAnthropic({ apiKey, baseURL: baseURL ?? ownBaseURLs.anthropic }),
+      createAnthropic({ apiKey, baseURL: baseURL ?? ownBaseURLs.anthropic, fetch }),
     ),
     google: keyed(settings.google, "GOOGLE_GENERATIVE_AI_API_KEY", ({ apiKey, baseURL }) =>
-      createGoogle({ apiKey, baseURL: baseURL ?? ownBaseURLs.google }),
+      createGoogle({ apiKey, baseURL: baseURL ?? ownBaseURLs.google, fetch }),
     ),
-    compatible: compatible(settings.compatible),
+    compatible: compatible(settings.compatible, fetch),
     rules: { create: createRulesModel, keys: [] },
   };
   const names = Object.keys(providers);
@@ -117,12 +119,15 @@ function keyed(
   return { create, keys };
 }
 
-function compatible({ baseURL, apiKey: text }: NonNullable<ProviderSettings["compatible"]> = {}): Provider {
+function compatible(
+  { baseURL, apiKey: text }: NonNullable<ProviderSettings["compatible"]> = {},
+  fetch: ProviderFetch,
+): Provider {
   const keys = keysIn(text);
   const create: ModelFactory = (id, apiKey) => {
     if (!baseURL) throw keyMissing(id, "OPENAI_COMPATIBLE_BASE_URL");
     const speaks = { includeUsage: true, supportsStructuredOutputs: true };
-    const settings = { name: "compatible", baseURL, ...speaks, ...(apiKey !== undefined && { apiKey }) };
+    const settings = { name: "compatible", baseURL, fetch, ...speaks, ...(apiKey !== undefined && { apiKey }) };
     return createOpenAICompatible(settings).chatModel(id);
   };
   if (!baseURL) return { create, keys: [] };

@@ -4,6 +4,7 @@ import { Breaker, type BreakerSettings, type BreakerState } from "./breaker.ts";
 import type { GateStatus } from "../gate/gate.ts";
 import type { AttemptCounts, ModelStatus, Percentiles } from "../model-gateway.ts";
 import { RetryBudget, type RetryBudgetSettings } from "./retry-budget.ts";
+import { ReplyTimes } from "./reply-times.ts";
 import { Samples } from "./samples.ts";
 
 export interface ModelRecord {
@@ -11,6 +12,7 @@ export interface ModelRecord {
   readonly retries: RetryBudget;
   readonly ttftMs: Samples;
   readonly tpotMs: Samples;
+  readonly replies: ReplyTimes;
   readonly attempts: { -readonly [Count in keyof AttemptCounts]: AttemptCounts[Count] };
 }
 
@@ -66,6 +68,7 @@ function makeRecord(model: string, { clock, breaker, retryBudget, onBreaker }: M
     retries: new RetryBudget(retryBudget),
     ttftMs: new Samples(),
     tpotMs: new Samples(),
+    replies: new ReplyTimes(),
     attempts: { answered: 0, failed: 0, skipped: 0, hedged: 0 },
   };
 }

@@ -13,6 +13,7 @@ import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Tool } from "../../tools/define-tool.ts";
+import type { LateLedger } from "../openai/late-ledger.ts";
 import type { ModelService } from "../openai/model-service.ts";
 
 /** What is served: a Holdfast is one. */
@@ -43,6 +44,8 @@ export interface ServerDeps {
   /** Aborts when the server closes: whoever waits leaves. */
   readonly closing: AbortSignal;
   readonly stream: StreamPace;
+  /** What is in it is written before the server has closed. */
+  readonly lateLedger: LateLedger;
 }
 
 export interface StreamPace {

@@ -31,6 +31,7 @@ import { usageRoutes } from "./usage-routes.ts";
 import { createValidatorCompiler, toInputError } from "./validation.ts";
 import { chatRoutes } from "../openai/chat-routes.ts";
 import { isOpenAiPath, toOpenAiError } from "../openai/errors.ts";
+import { LateLedger } from "../openai/late-ledger.ts";
 import { modelRoutes } from "../openai/model-routes.ts";
 
 export interface HttpServerOptions {
@@ -72,7 +73,8 @@ export function createHttpServer(service: Service, options: HttpServerOptions = 
   let isOpen = false;
   const keysNeeded = (): boolean => isOpen;
   const stream = { heartbeatMs, stallMs };
-  const deps: ServerDeps = { service, clock, newId, keysNeeded, closing: closing.signal, stream };
+  const lateLedger = new LateLedger({ clock, log: service.log, record: (rows) => service.models.recordUsage(rows) });
+  const deps: ServerDeps = { service, clock, newId, keysNeeded, closing: closing.signal, stream, lateLedger };
 
   const closeIdleConnections = idleConnectionCloser(fastify.server);
   const routes = new RouteTable();
@@ -112,6 +114,7 @@ export function createHttpServer(service: Service, options: HttpServerOptions = 
       await fastify.close();
       stopSweep();
       cancelForce();
+      await lateLedger.written();
     },
   };
 }

@@ -14,7 +14,7 @@ import { dollars } from "./wire-values.ts";
 
 type Query = z.infer<typeof usageQuery>;
 
-export function usageRoutes(app: FastifyInstance, { service: { store } }: ServerDeps): void {
+export function usageRoutes(app: FastifyInstance, { service: { store }, lateLedger }: ServerDeps): void {
   app.get<{ Querystring: Query }>(
     "/usage",
     {
@@ -35,6 +35,7 @@ export function usageRoutes(app: FastifyInstance, { service: { store } }: Server
       const { limit } = query;
       const by = [...new Set((query.by?.split(",") ?? []) as UsageDimension[])];
       const offset = Number(fromCursor("usage", query.cursor) ?? 0);
+      await lateLedger.written();
       const rows = await store.usage({
         tenant: onlyTenant,
         by,

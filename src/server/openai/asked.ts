@@ -6,6 +6,8 @@ import type { Caller } from "./caller.ts";
 export interface Asked {
   readonly call: Call;
   readonly caller: Caller;
+  /** It is answered when the answer is whole: nobody reads along. */
+  readonly whole: boolean;
   /** Aborts when the client has gone. */
   readonly gone: AbortSignal;
   /** A repeat with the same key is answered by the same task, where a task answers. */

@@ -94,17 +94,18 @@ export function chatRoutes(app: FastifyInstance, deps: ServerDeps): void {
 
 async function ask(
   deps: ServerDeps,
-  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
+  { request, reply }: { request: FastifyRequest<{ Body: { stream?: boolean | undefined } }>; reply: FastifyReply },
   toCall: (caller: Caller) => Call | Promise<Call>,
 ): Promise<Answer & { readonly tenant: string }> {
   // Who has no key learns nothing of what is wrong with the request.
   const caller = await identify(deps, request.headers);
   // Not until the server closes: what a model says now is paid for, and closing waits for it.
   const gone = untilGone(reply.raw, neverAborts());
-  const idempotencyKey = request.headers["idempotency-key"];
+  const idempotencyKey = [request.headers["idempotency-key"]].flat()[0];
   const call = await toCall(caller);
   const caching = cachingOf(request, call);
-  const answered = await answer(deps, { call, caller, gone, caching, idempotencyKey: [idempotencyKey].flat()[0] });
+  const whole = request.body.stream !== true;
+  const answered = await answer(deps, { call, caller, whole, gone, caching, idempotencyKey });
   return { ...answered, tenant: caller.tenant };
 }
 

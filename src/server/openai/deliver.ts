@@ -9,7 +9,7 @@ import type { Reply } from "./call.ts";
 import { toOpenAiError } from "./errors.ts";
 import type { StreamFormat } from "./stream-format.ts";
 
-/** A model is called by streaming alone: a plain answer is what the stream comes to. */
+/** What the events of an answer come to. */
 export async function wholeReply({ events }: Answer): Promise<Reply> {
   let reply: Reply | undefined;
   for await (const event of events) if (event.type === "end") reply = event.reply;

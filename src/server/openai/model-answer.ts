@@ -1,17 +1,17 @@
 /** A model answers: one call of the gateway, accounted for however it ends. */
 import { chargesOf, type Charge } from "../../agent/charges.ts";
-import { textOf } from "../../agent/conversation.ts";
+import { textOf, type Delta } from "../../agent/conversation.ts";
 import { estimateTokens } from "../../agent/limits.ts";
 import { modelsOf, type ModelRoute } from "../../agent/route.ts";
 import { defaultLimits } from "../../agent/definition.ts";
 import { ModelCallError, type CacheOutcome, type ModelReply } from "../../gateway/model-gateway.ts";
 import { hasBudget, type CallCost, type Reservation } from "../../governance/virtual-keys.ts";
-import { neverAborts } from "../../platform/abort.ts";
+import { eitherOf, neverAborts } from "../../platform/abort.ts";
 import { HoldfastError } from "../../platform/errors.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
 import { writeAccount } from "./account.ts";
 import type { Answer, Asked } from "./asked.ts";
-import type { Call, ReplyEvent } from "./call.ts";
+import type { Call, Reply, ReplyEvent } from "./call.ts";
 import { reserve, type Caller } from "./caller.ts";
 import { DeltaQueue } from "./delta-queue.ts";
 import { mostCost } from "./most-cost.ts";
@@ -30,6 +30,7 @@ export async function askModel(deps: ServerDeps, asked: Asked, route: ModelRoute
   const reservation = await reserve(deps, caller, () => mostOf(deps, call, route));
   let outcome: CacheOutcome | null = null;
   const caching = asked.caching && { ...asked.caching, onOutcome: (known: CacheOutcome) => void (outcome = known) };
+  const events = asked.whole ? wholeAnswer : answerInPieces;
   return {
     id: deps.newId(),
     events: events(deps, { ...asked, caching }, { route, reservation }),
@@ -51,14 +52,23 @@ interface Charged {
 
 type Outcome = { readonly reply: ModelReply } | { readonly error: unknown };
 
-async function* events(deps: ServerDeps, asked: Asked, charged: Charged): AsyncGenerator<ReplyEvent> {
+async function* wholeAnswer(deps: ServerDeps, asked: Asked, charged: Charged): AsyncGenerator<ReplyEvent> {
+  const calling = { ...charged, onDelta: () => {}, interruption: asked.gone };
+  const ended = await callGateway(deps, asked, calling);
+  await accountFor(deps, asked, { ...charged, ended });
+  yield { type: "end", reply: replyOf(ended) };
+}
+
+async function* answerInPieces(deps: ServerDeps, asked: Asked, charged: Charged): AsyncGenerator<ReplyEvent> {
   const left = new AbortController();
+  const leaving = eitherOf(asked.gone, left.signal);
   const queue = new DeltaQueue();
-  const outcome = callGateway(deps, asked, { ...charged, queue, left: left.signal });
+  const calling = { ...charged, onDelta: (delta: Delta) => queue.push(delta), interruption: leaving.signal };
+  const outcome = callGateway(deps, asked, calling).finally(() => queue.close());
   let accounted = false;
   const account = async (): Promise<Outcome> => {
     const ended = await outcome;
-    if (!accounted) await accountFor(deps, asked, { reservation: charged.reservation, ended });
+    if (!accounted) await accountFor(deps, asked, { ...charged, ended });
     accounted = true;
     return ended;
   };
@@ -69,37 +79,43 @@ async function* events(deps: ServerDeps, asked: Asked, charged: Charged): AsyncG
       else said[delta.type] += delta.text;
       yield delta;
     }
-    const ended = await account();
-    if ("error" in ended) throw ended.error;
-    const { parts, finish, saved } = ended.reply;
-    // An answer that is given again says of itself what it said the first time; that it costs nothing is said in the ledger.
-    const { usage } = saved ?? ended.reply;
-    if (finish === "interrupted") throw clientGone();
+    const reply = replyOf(await account());
     // An answer that was at hand comes without deltas.
     for (const type of ["reasoning", "text"] as const) {
-      const rest = textOf(parts, type).slice(said[type].length);
+      const rest = textOf(reply.parts, type).slice(said[type].length);
       if (rest !== "") yield { type, text: rest };
     }
-    yield { type: "end", reply: { parts, finish, usage } };
+    yield { type: "end", reply };
   } finally {
     if (!accounted) left.abort();
     await account();
+    leaving.release();
   }
 }
 
+/** @throws why there is none */
+function replyOf(ended: Outcome): Reply {
+  if ("error" in ended) throw ended.error;
+  const { parts, finish, saved } = ended.reply;
+  // An answer that is given again says of itself what it said the first time; that it costs nothing is said in the ledger.
+  const { usage } = saved ?? ended.reply;
+  if (finish === "interrupted") throw clientGone();
+  return { parts, finish, usage };
+}
+
 interface Calling extends Charged {
-  readonly queue: DeltaQueue;
-  readonly left: AbortSignal;
+  readonly onDelta: (delta: Delta) => void;
+  readonly interruption: AbortSignal;
 }
 
 /** Never rejects. A reader that leaves interrupts the call, and does not abort it: so it is known what was used. */
 async function callGateway(
   deps: ServerDeps,
-  { call, caller, gone, caching }: Asked,
+  { call, caller, whole, caching }: Asked,
   calling: Calling,
 ): Promise<Outcome> {
   const { gateway } = deps.service.models;
-  const { route, queue, left } = calling;
+  const { route, onDelta, interruption } = calling;
   const openEnded = call.maxOutputTokens === null && !(caller.key !== null && hasBudget(caller.key));
   try {
     const reply = await gateway.call({
@@ -112,14 +128,13 @@ async function callGateway(
       cache: caching ?? undefined,
       caller: ownerOf(caller, call),
       signal: neverAborts(),
-      interruption: AbortSignal.any([gone, left]),
-      onDelta: (delta) => queue.push(delta),
+      interruption,
+      whole,
+      onDelta,
     });
     return { reply };
   } catch (error) {
     return { error };
-  } finally {
-    queue.close();
   }
 }
 
@@ -144,7 +159,9 @@ async function accountFor(
     (sum, { costMicros }) => (sum === null || costMicros === null ? null : sum + costMicros),
     0,
   );
-  await writeAccount(deps.service, { rows, reservation, micros, tokens });
+  // The next call with a key must find its budget put right. Where there is none, nobody waits for the ledger.
+  if (caller.key === null) deps.lateLedger.add(rows);
+  else await writeAccount(deps.service, { rows, reservation, micros, tokens });
 }
 
 /** As if it stood in a journal: the answer, and every attempt before it that was paid for all the same. */
