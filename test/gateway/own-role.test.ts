@@ -23,7 +23,8 @@ test("it serves models and nothing else, and elsewhere than on loopback to nobod
       });
     assert.equal((await post()).status, 401);
     assert.equal((await post("hf_of-nobody")).status, 401);
-    for (const path of ["/tasks", "/keys", "/agents"]) assert.equal((await fetch(`${url}${path}`)).status, 404, path);
+    for (const path of ["/tasks", "/keys", "/agents", "/gateway"])
+      assert.equal((await fetch(`${url}${path}`)).status, 404, path);
     assert.equal((await fetch(`${url}/health`)).status, 200);
     const { secret } = await gateway.holdfast.models.keys.create(freeKey);
     assert.equal((await post(secret)).status, 200);
@@ -40,6 +41,17 @@ test("the API alone serves no models, and stays on loopback", async () => {
     const url = await server.listen({ host: "127.0.0.1", port: 0 });
     assert.equal((await fetch(`${url}/v1/models`)).status, 404);
     assert.equal((await fetch(`${url}/keys`)).status, 200);
+  } finally {
+    await server.close();
+  }
+});
+
+test("on loopback it shows how it does", async () => {
+  await using gateway = await startGateway({ script: [] });
+  const server = createHttpServer(gateway.holdfast, { routes: "gateway" });
+  try {
+    const url = await server.listen({ host: "127.0.0.1", port: 0 });
+    assert.equal((await fetch(`${url}/gateway`)).status, 200);
   } finally {
     await server.close();
   }

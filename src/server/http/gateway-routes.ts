@@ -8,7 +8,7 @@ import { modelsOf } from "../../agent/route.ts";
 import type * as wire from "../../client/wire.ts";
 import type { CacheReport } from "../../gateway/cache/cache-lookups.ts";
 import type { ModelStatus } from "../../gateway/model-gateway.ts";
-import { messageOf } from "../../platform/errors.ts";
+import { HoldfastError, messageOf } from "../../platform/errors.ts";
 import { routeOf } from "./agent-routes.ts";
 import { documented } from "./documented.ts";
 import { gatewayQuery, gatewayState } from "./gateway-schemas.ts";
@@ -18,7 +18,7 @@ import { dollars, time, timeOrNull } from "./wire-values.ts";
 const storeTimeoutMs = 2_000;
 
 export function gatewayRoutes(app: FastifyInstance, deps: ServerDeps): void {
-  const { service, clock } = deps;
+  const { service, clock, keysNeeded } = deps;
   const since = time(clock.now());
   app.get<{ Querystring: z.infer<typeof gatewayQuery> }>(
     "/gateway",
@@ -31,6 +31,8 @@ export function gatewayRoutes(app: FastifyInstance, deps: ServerDeps): void {
       }),
     },
     async ({ query: { hours } }): Promise<wire.GatewayState> => {
+      // What all tenants use, and what their providers said last, is not for whoever reaches an open address.
+      if (keysNeeded()) throw new HoldfastError("route_not_found", "It is shown on this machine alone.");
       const models = service.modelStatus().map(toWireModel);
       const { share, source, until } = service.experiments.drill.state();
       return {
