@@ -1,5 +1,6 @@
 /** What runs here: agents and tools, as written in holdfast.config.ts. */
 import type { AgentDefinition } from "./agent/definition.ts";
+import { assignmentRules, type AssignmentOptions } from "./engine/assignment/assignment-rules.ts";
 import { overloadLimits, type OverloadOptions } from "./engine/overload.ts";
 import { queueRules, type TenantRules } from "./engine/queue-rules.ts";
 import { namedRoutes, type NamedRouteOptions } from "./gateway/route/named-routes.ts";
@@ -28,6 +29,8 @@ export interface HoldfastConfig {
   readonly models?: Readonly<Record<string, ModelFacts>>;
   /** How models are called: attempts, time limits, what their providers allow; and what is tried out on purpose. */
   readonly gateway?: GatewayOptions & ExperimentOptions & NamedRouteOptions;
+  /** Tasks that name no agent are given to the one that fits them best; `true`: by words. Default: they must name one. */
+  readonly assignment?: boolean | AssignmentOptions;
   /** When a process that cannot keep up refuses new tasks with 503; `false`: never. */
   readonly overload?: OverloadOptions | false;
 }
@@ -55,6 +58,7 @@ export function defineConfig(config: HoldfastConfig): HoldfastConfig {
   if (slots !== undefined && !(Number.isInteger(slots) && slots > 0))
     throw invalid(`slots is ${slots}, but must be a whole number above 0.`, "/slots");
   queueRules(config);
+  assignmentRules(config);
   createPrices(config.models);
   gatewaySettings(config.gateway);
   namedRoutes(config.gateway);

@@ -8,6 +8,7 @@ import { plainRoute } from "./agent/route.ts";
 import type { HoldfastConfig } from "./config.ts";
 import { defineConfig, toolsOf } from "./config.ts";
 import { createDeferral } from "./deferral.ts";
+import { openAssigner } from "./engine/assignment/assigner.ts";
 import { agentProgram } from "./engine/agent-program.ts";
 import type { AgentResult } from "./engine/agent-result.ts";
 import { createBacklog } from "./engine/backlog.ts";
@@ -212,7 +213,9 @@ async function start(starting: Starting): Promise<Holdfast> {
   const worker = startWorker({ ...shared, deferred: deferral.calls, config, options, tuning, settings });
   work.defer(() => worker?.stop());
   if (worker !== undefined) opened.defer(deferral.keep());
-  const engine = createEngine({ ...shared, worker, backlog: createBacklog(shared) });
+  const models = createModelService({ ...shared, settings, config });
+  const assigner = openAssigner({ ...shared, ...models, config });
+  const engine = createEngine({ ...shared, worker, backlog: createBacklog(shared), assigner });
   const limits = config.overload === false ? undefined : overloadLimits(config.overload ?? {});
   const overload = watchOverload({ ...shared, limits });
   work.defer(() => overload.stop());
@@ -242,7 +245,7 @@ async function start(starting: Starting): Promise<Holdfast> {
     experiments,
     caches,
     modelStatus,
-    models: createModelService({ ...shared, settings, config }),
+    models,
     async submit(request) {
       const { task, messageId } = await engine.submit(onlyTenant, request);
       return taskHandle(engine, task.taskId, messageId);
@@ -353,7 +356,7 @@ function startWorker(parts: WorkerParts): Worker | undefined {
       ...tuning,
       agents: options.hostedAgents ?? [...agents.keys()],
       slots: config.slots ?? defaultSlots,
-      info: { host: hostname(), pid: process.pid },
+      info: { host: hostname(), pid: process.pid, agents: [...(options.hostedAgents ?? agents.keys())] },
     },
   });
   worker.start();

@@ -3,7 +3,7 @@
  * same. Budgets and the ledger both count by this, so they cannot disagree.
  */
 import type { Usage } from "./conversation.ts";
-import { judgedCode, type Entry, type FailedAttempt } from "./journal.ts";
+import { judgedCode, type Assignment, type Entry, type FailedAttempt } from "./journal.ts";
 
 export interface Charge {
   readonly model: string;
@@ -18,11 +18,16 @@ export interface Charge {
 
 /** Only what used something: a refused connection is no charge, nor is an answer that was at hand. */
 export function chargesOf(entry: Entry): readonly Charge[] {
+  if (entry.kind === "assignment") return chargeOfAssignment(entry);
   if (entry.kind !== "model" && entry.kind !== "failure") return [];
   const attempts = entry.attempts.flatMap((attempt) => chargeOf(attempt, entry.at));
   if (entry.kind === "failure" || isNothing(entry.usage)) return attempts;
   const { model, at, usage, costMicros } = entry;
   return [...attempts, { model, code: null, at, usage, costMicros }];
+}
+
+function chargeOfAssignment({ at, model, usage, costMicros = null }: Assignment & { at: number }): Charge[] {
+  return model === undefined || usage === undefined ? [] : [{ model, code: null, at, usage, costMicros }];
 }
 
 function chargeOf({ model, code, usage, costMicros = null, ...attempt }: FailedAttempt, entryAt: number): Charge[] {

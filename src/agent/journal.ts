@@ -9,6 +9,7 @@ import type { Json } from "./json.ts";
 export type Entry = EntryBody & { readonly seq: number; readonly at: number };
 
 export type EntryBody =
+  | AssignmentEntry
   | ModelEntry
   | DeferredEntry
   | IntentEntry
@@ -19,6 +20,31 @@ export type EntryBody =
   | FailureEntry
   | ReplayEntry
   | EndEntry;
+
+/** Whoever sent the task named no agent: why it is this one's. The first entry of its journal. */
+export interface AssignmentEntry extends Assignment {
+  readonly kind: "assignment";
+}
+
+/** The agent that was chosen for a task, and why. */
+export interface Assignment {
+  readonly agent: string;
+  /** `session`: the session's last task was its. `otherwise`: nobody was clearly the best. */
+  readonly method: "session" | "embeddings" | "words" | "otherwise";
+  readonly reason: string;
+  /** How well each fits, the best first; empty: they were not compared. */
+  readonly scores: readonly AgentScore[];
+  /** The embedding model that was asked, and what that took; absent: none was. */
+  readonly model?: string;
+  readonly usage?: Usage;
+  /** Micro-dollars; null: the price of this model is unknown. */
+  readonly costMicros?: number | null;
+}
+
+export interface AgentScore {
+  readonly agent: string;
+  readonly score: number;
+}
 
 /** One model turn: the whole assistant message and what it took to get it. */
 export interface ModelEntry {

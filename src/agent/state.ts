@@ -134,6 +134,8 @@ function change(state: State, entry: Entry): Partial<State> {
   switch (entry.kind) {
     case "model":
       return afterModel(state, entry);
+    case "assignment":
+      return paid(state, entry);
     case "intent":
       return { calls: withStatus(state.calls, entry.callId, "started") };
     case "tool":

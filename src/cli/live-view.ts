@@ -49,6 +49,8 @@ export function createLiveView(terminal: Terminal): LiveView {
         shown = "";
         for (const { tool, input } of entry.calls) note(`${paint("cyan", "→")} ${callText(tool, input)}`);
         return;
+      case "assignment":
+        return note(paint("dim", `assigned to ${entry.agent}: ${oneLine(entry.reason)}`));
       case "tool": {
         const mark = entry.outcome.ok ? paint("green", "✓") : paint("red", "✗");
         return note(`${mark} ${entry.tool}, ${paint("dim", `${duration(entry.ms)}: ${outcomeText(entry.outcome)}`)}`);

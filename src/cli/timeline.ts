@@ -1,6 +1,6 @@
 /** The journal of a task as a story: when, who, what, and what came of it. */
 import { judgedCode } from "../agent/journal.ts";
-import type { Answer, Entry, FailedAttempt, ModelEntry, QuestionEntry, Task } from "../client/wire.ts";
+import type { Answer, AssignmentEntry, Entry, FailedAttempt, ModelEntry, QuestionEntry, Task } from "../client/wire.ts";
 import { fit, wrap } from "./columns.ts";
 import { count, duration, money } from "./quantities.ts";
 import { oneLine, printable, type Paint } from "./terminal.ts";
@@ -69,6 +69,8 @@ export function renderEntry(entry: Entry, startedAt: number, options: TimelineOp
 function tell(entry: Entry, options: TimelineOptions): string[] {
   const { paint } = options;
   switch (entry.kind) {
+    case "assignment":
+      return tellAssignment(entry, options);
     case "model":
       return tellModel(entry, options);
     case "deferred":
@@ -102,6 +104,18 @@ function tell(entry: Entry, options: TimelineOptions): string[] {
         `${paint(statusFormat(entry), statusText(entry))}${entry.message === "" ? "" : `: ${oneLine(entry.message)}`}`,
       ];
   }
+}
+
+const assignedBy = { session: "its session", embeddings: "meaning", words: "words", otherwise: "default" };
+
+function tellAssignment(entry: AssignmentEntry, { paint }: TimelineOptions): string[] {
+  const { agent, method, reason, scores, model, cost_usd: usd = null } = entry;
+  const took = model === undefined ? "" : `, ${model}, ${money(usd)}`;
+  const compared = scores.map((each) => `${each.agent} ${each.score}`).join(", ");
+  return [
+    `${paint("cyan", "assigned to")} ${agent} ${paint("dim", `by ${assignedBy[method]}${took}: ${oneLine(reason)}`)}`,
+    ...(compared === "" ? [] : [paint("dim", compared)]),
+  ];
 }
 
 const cutShortBy = {

@@ -20,6 +20,7 @@ export type {
   AnswerCaching,
   Approval,
   ApprovalKind,
+  AssignmentEntry,
   AssistantPart,
   BatchBody,
   BatchItem,

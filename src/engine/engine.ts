@@ -29,6 +29,8 @@ export function createEngine(deps: EngineDeps) {
   const watchDeps = { ...deps, runsHere };
   return {
     agents: deps.agents,
+    /** A task need not name its agent. */
+    assigns: deps.agents.size === 1 || deps.assigner !== undefined,
     approvals: createApprovals(deps),
     ...createDeadLetters(deps),
     ...createSessions(store),

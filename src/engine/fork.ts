@@ -45,6 +45,8 @@ export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork)
   }
   await deps.backlog.admit(original);
   const id = newId();
+  // It is the agent's because the original was: what that choice took is paid for.
+  const { assignment: _assignment, ...input } = original.input;
   const task = {
     id,
     tenant,
@@ -52,9 +54,9 @@ export async function forkTask(deps: ForkDeps, address: TaskAddress, fork: Fork)
     agent: original.agent,
     priority: original.priority,
     input: {
-      ...original.input,
-      prompt: fork.prompt ?? steps.prompt ?? original.input.prompt,
-      model: fork.model ?? original.input.model,
+      ...input,
+      prompt: fork.prompt ?? steps.prompt ?? input.prompt,
+      model: fork.model ?? input.model,
       history: await historyOf(deps, original),
     },
     userId: original.userId,

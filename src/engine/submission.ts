@@ -1,6 +1,7 @@
 /** The one way in: whichever door a task comes by, it is checked, bounded and stored here. */
 import { createHash } from "node:crypto";
 import type { AgentDefinition } from "../agent/definition.ts";
+import type { Assignment } from "../agent/journal.ts";
 import { canonicalJson, type Json } from "../agent/json.ts";
 import type { Hub } from "../events/hub.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -12,9 +13,10 @@ import type { NewTask, TaskStatus } from "../store/task-row.ts";
 import type { Delivered, Repeat } from "../store/worker-writes.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { resultOf, type AgentResult } from "./agent-result.ts";
+import type { Assigner } from "./assignment/assigner.ts";
 import type { Backlog } from "./backlog.ts";
 import type { QueueRules } from "./queue-rules.ts";
-import { toNewTask, whileBusyOf, type SubmitRequest, type WhileBusy } from "./task-request.ts";
+import { checkBounds, toNewTask, whileBusyOf, type SubmitRequest, type WhileBusy } from "./task-request.ts";
 import { findTask } from "./watch.ts";
 import type { Worker } from "./worker.ts";
 
@@ -26,6 +28,8 @@ export interface SubmissionDeps {
   readonly metrics: Metrics;
   /** The agents that may be asked for. */
   readonly agents: ReadonlyMap<string, AgentDefinition>;
+  /** Chooses the agent of tasks that name none; absent: they must name one. */
+  readonly assigner?: Assigner | undefined;
   readonly backlog: Backlog;
   readonly rules: Pick<QueueRules, "maxPerSession">;
   /** The worker in this process, if there is one: what it can run at once does not wait to be claimed. */
@@ -34,15 +38,17 @@ export interface SubmissionDeps {
 
 /**
  * Accepts a task, or a message to the task that is at work in its session. What is answered is durable.
- * @throws InvalidInputError `invalid_request`, `unknown_agent`, `agent_required`; ConflictError `idempotency_key_reused`;
+ * @throws InvalidInputError `invalid_request`, `unknown_agent`, `agent_required`, `no_agent_fits`; ConflictError `idempotency_key_reused`;
  *   UnavailableError `queue_full`, `tenant_queue_full`, `agent_queue_full`, `session_queue_full`, `inbox_full`
  */
 export async function submitTask(deps: SubmissionDeps, tenant: string, request: SubmitRequest): Promise<Accepted> {
   const { store, hub, newId, backlog, metrics } = deps;
-  const agent = findAgent(deps.agents, request.agent);
-  const id = newId();
   const requestHash = request.idempotencyKey === undefined ? null : hashRequest(request);
-  const identity = { id, tenant, sessionId: request.sessionId ?? id, requestHash };
+  const whose = await agentOf(deps, tenant, request);
+  if ("earlier" in whose) return acceptedBefore(deps, { task: { tenant, requestHash }, request }, whose.earlier);
+  const { agent, assignment } = whose;
+  const id = newId();
+  const identity = { id, tenant, sessionId: request.sessionId ?? id, requestHash, assignment };
   const task = { ...toNewTask(request, agent, identity), resultTo: request.resultTo };
   const whileBusy = whileBusyOf(request);
   const admitted = await backlog.admit(task).catch(async (refusal: unknown) => {
@@ -81,7 +87,7 @@ export async function submitTask(deps: SubmissionDeps, tenant: string, request: 
 /** @throws ConflictError `idempotency_key_reused` */
 async function acceptedBefore(
   deps: SubmissionDeps,
-  { task: { tenant, requestHash }, request }: { task: NewTask; request: SubmitRequest },
+  { task: { tenant, requestHash }, request }: { task: Pick<NewTask, "tenant" | "requestHash">; request: SubmitRequest },
   earlier: Repeat,
 ): Promise<Accepted> {
   const { id, messageId } = earlier;
@@ -109,6 +115,20 @@ const firstLease = { epoch: 1, takeovers: 0, callMayBeLost: false, isNew: true, 
 async function deliver(store: Store, submit: Submit, whileBusy: WhileBusy): Promise<Delivered> {
   if (whileBusy === "queue") return store.submit(submit);
   return store.deliver({ ...submit, interrupts: whileBusy === "interrupt" });
+}
+
+type Whose = { agent: AgentDefinition; assignment?: Assignment | undefined } | { earlier: Repeat };
+
+/** A request that was accepted before is its task's, whoever would be chosen now. @throws as `findAgent`, `Assigner.assign` */
+async function agentOf(deps: SubmissionDeps, tenant: string, request: SubmitRequest): Promise<Whose> {
+  const { agents, assigner, store } = deps;
+  if (request.agent !== undefined || assigner === undefined) return { agent: findAgent(agents, request.agent) };
+  checkBounds(request);
+  const { idempotencyKey = null, prompt, sessionId } = request;
+  const earlier = await store.taskOfKey({ tenant, idempotencyKey });
+  if (earlier !== undefined) return { earlier };
+  const assignment = await assigner.assign({ tenant, prompt, sessionId });
+  return { agent: findAgent(agents, assignment.agent), assignment };
 }
 
 /** @throws InvalidInputError `unknown_agent`, `agent_required` */

@@ -52,6 +52,9 @@ export class TaskJournal {
     this.#deps = deps;
     this.#lastSeq = deps.entries.at(-1)?.seq ?? 0;
     for (const entry of deps.entries) deps.program.fold(entry);
+    const { assignment } = deps.task.input;
+    // With the first write, which comes before any effect.
+    if (this.#lastSeq === 0 && assignment !== undefined) this.add([{ kind: "assignment", ...assignment }]);
     // With the next write, which comes before any effect: whatever this worker does, it is written once.
     if (deps.lostText !== undefined) this.add(deps.program.lost({ text: deps.lostText, now: deps.clock.now() }));
   }

@@ -1,6 +1,7 @@
 /** What a task may be asked for, whichever door it comes in by, and its translation into a row. */
 import type { Message } from "../agent/conversation.ts";
 import type { AgentDefinition, Limits } from "../agent/definition.ts";
+import type { Assignment } from "../agent/journal.ts";
 import type { Json, JsonObject } from "../agent/json.ts";
 import { InvalidInputError } from "../platform/errors.ts";
 import type { Deferral, NewTask } from "../store/task-row.ts";
@@ -13,7 +14,7 @@ export type WhileBusy = "queue" | "inject" | "interrupt";
 
 export interface TaskRequest {
   readonly prompt: string;
-  /** May be left out where the service hosts one agent. */
+  /** May be left out where the service hosts one agent, or assigns tasks to theirs; see assignment/assigner.ts. */
   readonly agent?: string | undefined;
   /** Absent: a new conversation. */
   readonly sessionId?: string | undefined;
@@ -70,11 +71,14 @@ export interface Identity {
   readonly sessionId: string;
   readonly tenant: string;
   readonly requestHash: string | null;
+  /** How its agent was chosen; absent: it was named. */
+  readonly assignment?: Assignment | undefined;
 }
 
 /** @throws InvalidInputError with the path of what is out of bounds */
-export function toNewTask(request: TaskRequest, agent: AgentDefinition, identity: Identity): NewTask {
+export function toNewTask(request: TaskRequest, agent: AgentDefinition, given: Identity): NewTask {
   checkBounds(request);
+  const { assignment, ...identity } = given;
   return {
     ...identity,
     agent: agent.name,
@@ -86,6 +90,7 @@ export function toNewTask(request: TaskRequest, agent: AgentDefinition, identity
       model: request.model ?? [],
       history: request.history ?? [],
       ...deferralOf(request),
+      ...(assignment !== undefined && { assignment }),
     },
     userId: request.userId ?? null,
     metadata: request.metadata ?? {},
@@ -126,7 +131,8 @@ function limitsOf({ maxSteps, tokenBudget, costBudgetUsd, deadlineMs }: TaskRequ
   };
 }
 
-function checkBounds(request: TaskRequest): void {
+/** @throws InvalidInputError with the path of what is out of bounds */
+export function checkBounds(request: TaskRequest): void {
   checkText(request.prompt, "prompt", requestBounds.promptChars);
   checkText(request.sessionId, "sessionId", requestBounds.sessionIdChars);
   checkText(request.userId, "userId", requestBounds.userIdChars);

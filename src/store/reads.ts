@@ -14,7 +14,7 @@ import {
   type PartialText,
 } from "./queries/journal.ts";
 import { largeValueStatement } from "./queries/large-values.ts";
-import { exchangesStatement, sessionStatement, type Exchanges } from "./queries/sessions.ts";
+import { agentOfSessionStatement, exchangesStatement, sessionStatement, type Exchanges } from "./queries/sessions.ts";
 import {
   entriesAfterStatement,
   noEntries,
@@ -137,6 +137,8 @@ export function createReads(database: Database) {
       (await readEntries(database, journalStatement(page))).map(toEntry),
     approval: async (tenant: string, id: string) => (await approvals(approvalStatement(tenant, id)))[0],
     approvals: (filter: ApprovalFilter) => approvals(approvalsStatement(filter)),
+    agentOfSession: async (tenant: string, id: string) =>
+      (await one<{ agent: string }>(agentOfSessionStatement(tenant, id)))?.agent,
     session: (tenant: string, id: string) => one<SessionRow>(sessionStatement(tenant, id)),
     /** The JSON text. @throws NotFoundError `large_value_not_found` */
     largeValue: async (tenant: string, hash: string) => {

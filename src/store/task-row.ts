@@ -1,6 +1,7 @@
 /** What the table `task` holds, in the terms of the program. */
 import type { Message } from "../agent/conversation.ts";
 import type { Limits } from "../agent/definition.ts";
+import type { Assignment } from "../agent/journal.ts";
 import type { Json, JsonObject } from "../agent/json.ts";
 
 export type TaskStatus = "pending" | "running" | "waiting" | "completed" | "failed" | "cancelled";
@@ -17,6 +18,8 @@ export interface TaskInput {
   readonly history: readonly Message[];
   /** Its model turns go through the provider's batch API; absent: they do not. */
   readonly deferred?: Deferral;
+  /** How its agent was chosen; absent: whoever sent it named one, or there is only one. */
+  readonly assignment?: Assignment;
 }
 
 /** How long a task leaves its model turns to the provider's batch API, and what becomes of it then. */

@@ -40,6 +40,7 @@ import {
 import {
   deathsStatement,
   heartbeatStatement,
+  hostedAgentsStatement,
   reapAllStatements,
   reapStatements,
   reconcileStatement,
@@ -68,6 +69,8 @@ export interface Refused {
   readonly sessionIsFull: true;
   readonly id: string;
 }
+
+type KeyedTask = Pick<NewTask, "tenant" | "idempotencyKey">;
 
 /** What came of a message: it was left for the task at work, or it is a task, or its key was used before. */
 export type Delivered =
@@ -105,7 +108,7 @@ function createTaskWrites(database: Database) {
     }),
 
     /** What the idempotency key of a task was used for before, if it has one. */
-    taskOfKey: async (task: NewTask) =>
+    taskOfKey: async (task: KeyedTask) =>
       task.idempotencyKey === null ? undefined : (await holdersOfKeys(database, [task])).get(keyOf(task)),
 
     /** Undefined: the lease is lost, and nothing was written. */
@@ -172,6 +175,11 @@ function createLeaseWrites(database: Database) {
     unregisterWorker: (id: string) => database.batch(unregisterWorkerStatements(id)),
     reconcile: (worker: { id: string; running: readonly string[] }) =>
       database.query<{ id: string }>(reconcileStatement(worker)),
+    /** The agents of each worker that lives; null: it does not say. */
+    hostedAgents: async () => {
+      const rows = await database.query<{ agents: readonly string[] | null }>(hostedAgentsStatement());
+      return rows.map(({ agents }) => agents);
+    },
     deaths: async (): Promise<Deaths> =>
       (await database.query<Deaths>(deathsStatement()))[0] ?? { workers: 0, expired: 0, freeLocks: [] },
     /** @param freeLocks of processes that are dead, as `deaths` told before */
@@ -276,7 +284,7 @@ async function storeTasks(database: Database, submits: readonly Submit[]): Promi
   }
 }
 
-async function holdersOfKeys(database: Database, repeats: readonly NewTask[]): Promise<Map<string, Repeat>> {
+async function holdersOfKeys(database: Database, repeats: readonly KeyedTask[]): Promise<Map<string, Repeat>> {
   const holders = new Map<string, Repeat>();
   const byTenant = Map.groupBy(repeats, ({ tenant }) => tenant);
   for (const [tenant, tasks] of byTenant) {
@@ -290,6 +298,6 @@ async function holdersOfKeys(database: Database, repeats: readonly NewTask[]): P
   return holders;
 }
 
-function keyOf({ tenant, idempotencyKey }: NewTask): string {
+function keyOf({ tenant, idempotencyKey }: KeyedTask): string {
   return `${tenant} ${idempotencyKey}`;
 }

@@ -103,6 +103,9 @@ function callMetrics(meter: Meter) {
   const attemptsFailed = meter.createCounter("holdfast.model.attempts.failed", {
     description: "Attempts at a model call that came to nothing, by the class of error.",
   });
+  const assignments = meter.createCounter("holdfast.tasks.assigned", {
+    description: "Tasks that named no agent, by how theirs was chosen.",
+  });
   const faultsInjected = meter.createCounter("holdfast.model.faults.injected", {
     description: "Faults of a game day that struck attempts at model calls.",
   });
@@ -138,6 +141,7 @@ function callMetrics(meter: Meter) {
     attemptsFailed(attempts: readonly { model: string; code: string }[]): void {
       for (const { model, code } of attempts) if (code !== judgedCode) attemptsFailed.add(1, { model, code });
     },
+    taskAssigned: (method: string) => assignments.add(1, { method }),
     faultInjected: (fault: { model: string; kind: string }) => faultsInjected.add(1, fault),
     tokensUsed,
     /**

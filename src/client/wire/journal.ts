@@ -7,6 +7,7 @@ import type { AgentResult } from "./tasks.ts";
 export type Entry = EntryBody & { seq: number; at: string };
 
 export type EntryBody =
+  | AssignmentEntry
   | ModelEntry
   | { kind: "deferred"; call_id: string; model: string; until: string }
   | { kind: "intent"; call_id: string; tool: string; key: string }
@@ -17,6 +18,20 @@ export type EntryBody =
   | { kind: "failure"; code: string; message: string; attempts: FailedAttempt[]; retry_at: string | null }
   | { kind: "replay"; prompt: string | null; by: string }
   | { kind: "end"; status: "completed" | "failed" | "cancelled"; error: string | null; message: string };
+
+/** Whoever sent the task named no agent: which one was chosen, and why. */
+export interface AssignmentEntry {
+  kind: "assignment";
+  agent: string;
+  method: "session" | "embeddings" | "words" | "otherwise";
+  reason: string;
+  /** How well each fits, the best first; empty: they were not compared. */
+  scores: { agent: string; score: number }[];
+  /** The embedding model that was asked, and what that took. */
+  model?: string;
+  usage?: Usage;
+  cost_usd?: number | null;
+}
 
 export interface ModelEntry {
   kind: "model";

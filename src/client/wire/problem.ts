@@ -9,4 +9,6 @@ export interface Problem {
   code: string;
   path?: string;
   instance?: string;
+  /** With `no_agent_fits`: how well each agent fits, the best first. */
+  candidates?: { agent: string; score: number }[];
 }

@@ -4,6 +4,7 @@
  */
 import { STATUS_CODES } from "node:http";
 import type { Problem } from "../../client/wire.ts";
+import { NoAgentFitsError } from "../../engine/assignment/assigner.ts";
 import {
   ConflictError,
   HoldfastError,
@@ -81,6 +82,7 @@ export function toProblem(thrown: unknown, requestId: string): ProblemAnswer {
       detail,
       code,
       ...(path !== undefined && { path }),
+      ...(error instanceof NoAgentFitsError && { candidates: [...error.candidates] }),
       instance: `urn:holdfast:request:${requestId}`,
     },
     headers: retryHeader(error, status),

@@ -17,6 +17,10 @@ export const problem = z
     code: z.string().describe("Stable; what programs match on."),
     path: z.string().exactOptional().describe("A JSON pointer to what is wrong in the input."),
     instance: z.string().exactOptional(),
+    candidates: z
+      .array(z.object({ agent: z.string(), score: z.number() }))
+      .exactOptional()
+      .describe("With `no_agent_fits`: how well each agent fits, the best first."),
   })
   .meta({ title: "Problem" }) satisfies z.ZodType<wire.Problem>;
 
@@ -136,6 +140,17 @@ const place = { seq: z.int().min(1), at: time };
 
 export const entry = z
   .discriminatedUnion("kind", [
+    z.object({
+      ...place,
+      kind: z.literal("assignment"),
+      agent: z.string(),
+      method: z.enum(["session", "embeddings", "words", "otherwise"]),
+      reason: z.string(),
+      scores: z.array(z.object({ agent: z.string(), score: z.number() })),
+      model: z.string().exactOptional(),
+      usage: usage.exactOptional(),
+      cost_usd: z.number().nullable().exactOptional(),
+    }),
     z.object({
       ...place,
       kind: z.literal("model"),

@@ -94,7 +94,7 @@ function batchRoute(app: FastifyInstance, { service: { engine } }: ServerDeps): 
     },
     async ({ body: { tasks }, id }, reply) => {
       tasks.forEach(({ agent }, index) => {
-        if (agent === undefined ? engine.agents.size === 1 : engine.agents.has(agent)) return;
+        if (agent === undefined ? engine.assigns : engine.agents.has(agent)) return;
         const names = [...engine.agents.keys()].join(", ");
         const message = `Task ${index} must name one of the agents here: ${names}.`;
         throw new InvalidInputError(

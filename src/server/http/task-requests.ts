@@ -48,5 +48,7 @@ export function inApiTerms(error: InvalidInputError): InvalidInputError {
   if (path === undefined) return error;
   const name = path.slice(1);
   const apiName = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  // What it says beyond that is not to be lost.
+  if (apiName === name) return error;
   return new InvalidInputError(code, message.replace(name, apiName), `/${apiName}`);
 }

@@ -97,6 +97,8 @@ export function toWireEntry(entry: journal.Entry): wire.Entry {
 
 function toWireBody(entry: journal.EntryBody): wire.EntryBody {
   switch (entry.kind) {
+    case "assignment":
+      return toWireAssignment(entry);
     case "model":
       return toWireTurn(entry);
     case "deferred":
@@ -139,6 +141,11 @@ function toWireBody(entry: journal.EntryBody): wire.EntryBody {
     case "end":
       return { kind: "end", status: entry.status, error: entry.error, message: entry.message };
   }
+}
+
+function toWireAssignment({ agent, method, reason, scores, model, usage, costMicros = null }: journal.AssignmentEntry) {
+  const took = model === undefined || usage === undefined ? {} : { model, usage, cost_usd: dollars(costMicros) };
+  return { kind: "assignment" as const, agent, method, reason, scores: [...scores], ...took };
 }
 
 function toWireTurn(turn: journal.ModelEntry): wire.ModelEntry {

@@ -44,6 +44,14 @@ select id, position, input from (
 ) t
 where newer < $5 order by position desc`;
 
+/** Of the task that was submitted to it last; no row: it has none. */
+export function agentOfSessionStatement(tenant: string, id: string): Statement {
+  return {
+    text: `select agent from task where tenant = $1 and session_id = $2 order by position desc limit 1`,
+    values: [tenant, id],
+  };
+}
+
 /**
  * Deletes a conversation with its tasks, journals and approvals, unless a task of it is open. The second statement's row
  * is `{open_tasks}` as it was; none: no such session.

@@ -42,6 +42,11 @@ export function heartbeatStatement(worker: WorkerLease): Statement {
   };
 }
 
+/** A row `{agents}` for each worker that lives; null: it was registered by a release that does not say. */
+export function hostedAgentsStatement(): Statement {
+  return { text: `select info->'agents' as agents from worker where expires_at > holdfast_now()`, values: [] };
+}
+
 /** Gives back what the store says this worker runs and it does not: a claim or a release whose answer was lost. */
 export function reconcileStatement({ id, running }: { id: string; running: readonly string[] }): Statement {
   return {
