@@ -3,7 +3,9 @@ import { InvalidArgumentError, type Command } from "commander";
 import type { HoldfastConfig } from "../config.ts";
 import type { Role } from "../holdfast.ts";
 import type { Settings } from "../platform/settings.ts";
+import { systemRandom } from "../platform/random.ts";
 import { verb, type Context } from "./context.ts";
+import { startWhenDatabaseAnswers } from "./database-wait.ts";
 import { usageError } from "./failure.ts";
 import { allRoles, describeDatabase, hostSettings, parsePort, type HostFlags } from "./host-settings.ts";
 import { untilSignalled } from "./signals.ts";
@@ -50,15 +52,23 @@ async function serve({ environment, clock, version }: Context, flags: ServeFlags
   const settings = hostSettings(environment, flags, "json");
   const { roles, agents } = flags;
   checkStandsAlone(roles, settings);
-  const [{ startHost }, { loadConfig }] = await Promise.all([import("./host.ts"), import("./load-config.ts")]);
+  const [{ startHost }, { loadConfig }, { createLogger }] = await Promise.all([
+    import("./host.ts"),
+    import("./load-config.ts"),
+    import("../telemetry/log.ts"),
+  ]);
   const config = await loadConfig(flags.config);
   checkAgents(agents, config);
-  const host = await startHost(config, {
-    settings,
-    roles,
-    showsHealth: flags.port !== undefined,
-    ...(agents !== undefined && { hostedAgents: agents }),
-  });
+  const { databaseWaitMs: waitMs, logLevel, logFormat } = settings;
+  const waiting = { clock, random: systemRandom, log: createLogger({ level: logLevel, format: logFormat }), waitMs };
+  const host = await startWhenDatabaseAnswers(waiting, () =>
+    startHost(config, {
+      settings,
+      roles,
+      showsHealth: flags.port !== undefined,
+      ...(agents !== undefined && { hostedAgents: agents }),
+    }),
+  );
   const { log } = host.holdfast;
   const signalled = untilSignalled(clock);
   if (settings.databaseUrl === null) {

@@ -11,6 +11,8 @@ export interface Settings {
   readonly host: string;
   /** Null: the embedded database under `dataDir`. */
   readonly databaseUrl: string | null;
+  /** How long `holdfast serve` waits at its start for a database that does not answer. */
+  readonly databaseWaitMs: number;
   readonly dataDir: string;
   /** Null: processes hear of each other through the database alone, and no tasks come over BullMQ. */
   readonly redisUrl: string | null;
@@ -58,6 +60,7 @@ export function readSettings(environment: Environment): Settings {
     port: readPort(read("PORT") ?? "4100"),
     host: read("HOST") ?? "127.0.0.1",
     databaseUrl: read("DATABASE_URL") ?? null,
+    databaseWaitMs: readSeconds("HOLDFAST_DATABASE_WAIT_SECONDS", read("HOLDFAST_DATABASE_WAIT_SECONDS") ?? "60"),
     dataDir: read("HOLDFAST_DATA") ?? ".holdfast",
     redisUrl: readRedisUrl(read("REDIS_URL")),
     redisPrefix: read("REDIS_PREFIX") ?? "bull",
@@ -83,6 +86,7 @@ export function readSettings(environment: Environment): Settings {
   };
 }
 
+const mostSeconds = 86_400;
 const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
 
 function readVariable(environment: Environment, name: string): string | undefined {
@@ -109,6 +113,13 @@ function readRedisUrl(text: string | undefined): string | null {
   const isUrl = URL.canParse(text) && ["redis:", "rediss:"].includes(new URL(text).protocol);
   if (!isUrl) throw invalid("REDIS_URL", "is no redis://user:password@host:port/number (or rediss://…, over TLS)");
   return text;
+}
+
+/** @returns milliseconds */
+function readSeconds(name: string, value: string): number {
+  const seconds = Number(value);
+  if (seconds >= 0 && seconds <= mostSeconds) return seconds * 1_000;
+  throw invalid(name, `is "${value}", but must be a number of seconds from 0 to ${mostSeconds}`);
 }
 
 /** Null: for ever. */

@@ -6,6 +6,7 @@ import { startTcpProxy } from "../../test/support/tcp-proxy.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { Database } from "./database.ts";
 import { assertVersion, openPostgres } from "./postgres.ts";
+import type { HoldfastError } from "../platform/errors.ts";
 import type { StoreError } from "./store-error.ts";
 
 const sql = (text: string, ...values: unknown[]) => ({ text, values });
@@ -133,6 +134,7 @@ test("a server that is not there is told by host, port and database, never by pa
     openPostgres({ url: `postgres://user:secret@127.0.0.1:${port}/agents` }),
     (error: Error & { code: string }) => {
       assert.equal(error.code, "database_unreachable");
+      assert.deepEqual((error as HoldfastError).retry, { afterMs: 1_000 });
       assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${port}/agents.*ECONNREFUSED.*DATABASE_URL`));
       assert.doesNotMatch(error.message, /secret/);
       return true;
@@ -145,6 +147,7 @@ test("a database that does not exist is told in the server's words", { skip: ser
   url.pathname = "/holdfast_absent";
   await assert.rejects(openPostgres({ url: url.href }), {
     code: "database_unreachable",
+    retry: "never",
     message: /"holdfast_absent" does not exist/,
   });
 });

@@ -115,7 +115,7 @@ async function checkVersion(pool: Pool, where: string): Promise<void> {
     throw new HoldfastError(
       "database_unreachable",
       `PostgreSQL at ${where} cannot be used: ${driverMessage(error)}. ` + "Start the server, or correct DATABASE_URL.",
-      { retry: { afterMs: 1000 }, cause: error },
+      { retry: isUnavailable(toStoreError(error)) ? { afterMs: 1000 } : "never", cause: error },
     );
   }
   assertVersion(version, where);
