@@ -239,19 +239,19 @@ describe("The engine", () => {
     await holdfast.stop();
   });
 
-  for (const [hours, status] of [
-    [5, "completed"],
-    [73, "failed"],
+  for (const [hours, status, afterMs] of [
+    [5, "completed", 600_000],
+    [73, "failed", 3_600_000],
   ] as const) {
     test(`an outage of the providers of ${hours} hours leaves the task ${status}`, async () => {
       const clock = createVirtualClock(Date.UTC(2026, 0, 1));
       const backAt = clock.now() + hours * 3_600_000;
       const script = () =>
-        clock.now() < backAt ? { error: modelError("model_unavailable", { afterMs: 600_000 }) } : { text: "Back." };
-      const options = { parts: { clock }, tuning: { leaseMs: 1e12, pollMs: 200_000 } };
+        clock.now() < backAt ? { error: modelError("model_unavailable", { afterMs }) } : { text: "Back." };
+      const options = { parts: { clock }, tuning: { leaseMs: 1e12, pollMs: afterMs / 3 } };
       const holdfast = await startHoldfast(atTimeOf(clock, database), { script, options });
       const task = await holdfast.submit({ prompt: "Hello" });
-      const result = await passTime({ clock, database, stepMs: 200_000 }, async () => {
+      const result = await passTime({ clock, database, stepMs: afterMs / 3 }, async () => {
         const now = await task.result({ waitMs: 0 });
         return now.status === status && now;
       });
