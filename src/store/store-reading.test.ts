@@ -167,6 +167,20 @@ for (const { name, database, store, desk, empty } of await testStores()) {
       await desk.finish(task);
     });
 
+    test("a partial text outlasts the worker that lost its task, until the next one has one of its own", async () => {
+      const task = await desk.held();
+      const save = (epoch: number, text: string) =>
+        store.savePartials([{ taskId: task.id, turn: { afterSeq: 0, epoch, attempt: 1 }, text }]);
+      await save(task.epoch, "It is not done yet");
+      await desk.expire(task.worker);
+      await store.reap();
+      await save(task.epoch, "");
+      assert.equal(await store.textInFlight(task.id, 0), "It is not done yet", "it is still to be charged");
+      await save(task.epoch + 1, "Done");
+      await save(task.epoch + 1, "");
+      assert.equal(await store.textInFlight(task.id, 0), "");
+    });
+
     test("the news of many tasks at once are what each of their watchers does not know", async () => {
       const running = await desk.held();
       const done = await desk.held();

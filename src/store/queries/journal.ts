@@ -38,7 +38,10 @@ export interface PartialText {
   readonly text: string;
 }
 
-/** Replaces the texts of several tasks, but for those of a later attempt; an empty text removes its row. */
+/**
+ * Replaces the texts of several tasks, but for those of a later attempt; an empty text removes its row. A worker that has
+ * lost a task leaves the text of its call there: who takes over charges the call as far as that shows.
+ */
 export function savePartialsStatement(partials: readonly PartialText[]): Statement {
   return {
     name: "save_partials",
@@ -48,6 +51,7 @@ export function savePartialsStatement(partials: readonly PartialText[]): Stateme
            ), cleared as (
              delete from partial p using input i
              where p.task_id = i.task_id and i.text = '' and (p.epoch, p.attempt) <= (i.epoch, i.attempt)
+               and not exists (select from task t where t.id = i.task_id and t.lost_epoch >= i.epoch)
            )
            insert into partial (task_id, after_seq, epoch, attempt, text)
            select task_id, after_seq, epoch, attempt, text from input where text <> ''
