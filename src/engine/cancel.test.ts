@@ -123,7 +123,7 @@ describe("Cancelling a task", () => {
   });
 
   test("is told to the process that runs it by the next heartbeat, if the word of it was lost", async () => {
-    const options = { tuning: { leaseMs: 200 } };
+    const options = { tuning: { leaseMs: 1_000 } };
     await withHoldfast({ script: () => ({ gate: never }), options }, async (holdfast) => {
       const task = await holdfast.submit({ prompt: "Think" });
       await until(() => holdfast.gateway.requests.length === 1);

@@ -27,7 +27,7 @@ for (const { name, open } of await testDatabases()) {
         tools: [toolOf("look", "read", () => "seen")],
         agent: { model, limits },
         config: { models },
-        options: { tuning: { leaseMs: 300 } },
+        options: { tuning: { leaseMs: 1_500 } },
       });
 
     /** As if the process were dead: somebody takes its lease, and its tasks with it. */
@@ -100,7 +100,7 @@ for (const { name, open } of await testDatabases()) {
       const holdfast = await startHoldfast(database, {
         script: [{ calls: [{ name: "work", input: {} }] }, { text: "Done." }],
         tools: [work],
-        options: { tuning: { leaseMs: 300 } },
+        options: { tuning: { leaseMs: 1_500 } },
       });
       const task = await holdfast.submit({ prompt: "Work" });
       await until(() => runs === 1);

@@ -192,7 +192,7 @@ for (const { name, open } of await testDatabases()) {
 
     test("an interrupt is told to the process by the next heartbeat, if the word of it was lost", async (t) => {
       const script: ScriptedTurn[] = [{ first: "Once", gate: new Promise(() => {}) }, { text: "Very well." }];
-      const holdfast = await start(t, { script, options: { tuning: { leaseMs: 200 } } });
+      const holdfast = await start(t, { script, options: { tuning: { leaseMs: 1_000 } } });
       const sessionId = systemId();
       const task = await holdfast.submit({ prompt: "A story.", sessionId });
       await until(() => holdfast.gateway.requests.length === 1);

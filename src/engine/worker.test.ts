@@ -197,7 +197,7 @@ for (const { name, open } of await testDatabases()) {
           throw new Error("too late");
         },
       };
-      const options = { parts: { gateway }, tuning: { leaseMs: 100 } };
+      const options = { parts: { gateway }, tuning: { leaseMs: 1_000 } };
       const holdfast = await startHoldfast(shared, { script: [], agent: agent("late"), options });
       const task = await holdfast.submit({ prompt: "Work" });
       await until(() => calls === 1);
@@ -257,7 +257,7 @@ for (const { name, open } of await testDatabases()) {
         if (turn === 2) await gate.promise;
         return callScript(threeTurns, request, turn);
       };
-      const options = { tuning: { leaseMs: 150 } };
+      const options = { tuning: { leaseMs: 1_000 } };
       const holdfast = await startHoldfast(own, { script, tools, agent: agent("away"), options });
       const task = await holdfast.submit({ prompt: "Work" });
       await until(() => holdfast.gateway.requests.length === 2);

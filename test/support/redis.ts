@@ -54,6 +54,9 @@ export function testRedis(url: string = redisUrl): TestRedis {
   };
 }
 
+/** A busy machine takes its time to start a server. */
+const patienceMs = 60_000;
+
 export interface RedisServer {
   readonly url: string;
   start(): Promise<void>;
@@ -86,9 +89,12 @@ export async function createRedisServer(): Promise<RedisServer> {
     url,
     async start() {
       const options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"];
-      server = spawn("redis-server", ["--port", String(port), "--dir", directory, ...options], { stdio: "ignore" });
-      for (let attempt = 0; !(await reaches(url)); attempt++) {
-        if (attempt > 100) throw new Error(`redis-server does not answer at ${url}.`);
+      const line = ["--port", String(port), "--dir", directory, ...options];
+      server = spawn("redis-server", line, { stdio: "ignore" });
+      for (const giveUpAt = performance.now() + patienceMs; !(await reaches(url));) {
+        if (performance.now() > giveUpAt) throw new Error(`redis-server does not answer at ${url}.`);
+        // Whoever tries to reconnect meanwhile may happen to do so from this very port: then it cannot be bound for a moment.
+        if (server.exitCode !== null) server = spawn("redis-server", line, { stdio: "ignore" });
       }
     },
     kill,
