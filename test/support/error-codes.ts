@@ -13,7 +13,7 @@ const places: readonly RegExp[] = [
   new RegExp(`\\b(?:code|error): ${code}`, "g"),
   new RegExp(`\\b(?:failure|refusal)\\(\\s*${code}`, "g"),
   new RegExp(`instanceof HoldfastError \\? \\w+\\.code : ${code}`, "g"),
-  new RegExp(`\\bconst usageCode = ${code}`, "g"),
+  new RegExp(`\\bconst \\w+Code = ${code}`, "g"),
   // Codes in expressions: the end of a task, what HTTP makes of errors that are not ours.
   new RegExp(`type: "finish", error: [^}]*${code}`, "g"),
   new RegExp(`const limit = .*: ${code};`, "g"),
