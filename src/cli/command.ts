@@ -20,6 +20,7 @@ import { serveCommand } from "./serve.ts";
 import { taskCommand } from "./task.ts";
 import { tasksCommand } from "./tasks.ts";
 import type { Terminal } from "./terminal.ts";
+import { toolsCommand } from "./tools.ts";
 import { usageCommand } from "./usage.ts";
 
 /** @returns the exit code */
@@ -67,6 +68,7 @@ function createProgram(context: Context): Command {
     evalCommand,
     drillCommand,
     keysCommand,
+    toolsCommand,
     pruneCommand,
   ];
   for (const create of verbs) program.addCommand(create(context));

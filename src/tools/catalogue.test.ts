@@ -66,3 +66,36 @@ test("a version that is gone is found again as a compatible one, never as an inc
   assert.equal(catalogue.find("refund", "3.0.0"), undefined);
   assert.equal(catalogue.find("nothing", "1.0.0"), undefined);
 });
+
+test("a version that a range lets in must take what the one before it took", () => {
+  const taking = (version: string, ...required: string[]): Tool =>
+    defineTool({
+      name: "refund",
+      version,
+      description: "A tool.",
+      effect: "once",
+      input: { type: "object", properties: { a: { type: "string" }, b: { type: "string" } }, required },
+      run: () => null,
+    });
+  assert.throws(
+    () => createToolCatalogue([taking("2.0.0", "a", "b"), taking("1.2.0", "a", "b"), taking("1.1.0", "a")]),
+    {
+      code: "incompatible_tool_version",
+      path: "/tools/1",
+      message:
+        "Agents bound to refund@^1.1.0 would be given 1.2.0, which breaks what they rely on: " +
+        '/input/required now requires "b". Mend it, or make it 2.0.0.',
+    },
+  );
+  const fine: [string, string][] = [
+    ["1.1.0", "2.0.0"],
+    ["0.1.0", "0.2.0"],
+    ["1.1.0-rc.1", "1.1.0"],
+    ["1.1.0", "1.2.0-rc.1"],
+  ];
+  for (const [before, after] of fine) createToolCatalogue([taking(before, "a"), taking(after, "a", "b")]);
+  createToolCatalogue([taking("1.1.0", "a", "b"), taking("1.2.0", "a")]);
+  assert.throws(() => createToolCatalogue([taking("0.1.0", "a"), taking("0.1.1", "b")]), {
+    message: /make it 0\.2\.0\.$/,
+  });
+});

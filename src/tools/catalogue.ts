@@ -1,6 +1,7 @@
 /** The tools of one process by name and version, and what a reference such as "refund@^1" means among them. */
 import semver from "semver";
 import { InvalidInputError } from "../platform/errors.ts";
+import { findBreaks, mustKeepPromises } from "./compatibility/tool-compatibility.ts";
 import type { Tool } from "./define-tool.ts";
 
 export interface ToolCatalogue {
@@ -15,7 +16,7 @@ export interface ToolCatalogue {
   find(name: string, version: string): Tool | undefined;
 }
 
-/** @throws InvalidInputError `duplicate_tool` */
+/** @throws InvalidInputError `duplicate_tool`, `incompatible_tool_version` */
 export function createToolCatalogue(tools: readonly Tool[]): ToolCatalogue {
   const byName = new Map<string, Map<string, Tool>>();
   tools.forEach((tool, index) => {
@@ -29,6 +30,7 @@ export function createToolCatalogue(tools: readonly Tool[]): ToolCatalogue {
     }
     byName.set(tool.name, versions.set(tool.version, tool));
   });
+  for (const versions of byName.values()) refuseBreaks(versions, tools);
   const resolved = new Map<string, Tool>();
   return { tools: [...tools], resolve, find };
 
@@ -62,6 +64,30 @@ export function createToolCatalogue(tools: readonly Tool[]): ToolCatalogue {
         : `The tools are: ${[...byName.keys()].sort().join(", ") || "none"}.`;
     return new InvalidInputError("unknown_tool", `There is no tool "${reference}". ${there}`);
   }
+}
+
+/** Each version against the one before it: what holds from one to the next holds from the first to the last. */
+function refuseBreaks(versions: ReadonlyMap<string, Tool>, tools: readonly Tool[]): void {
+  const inOrder = semver.sort([...versions.keys()]).filter((version) => semver.prerelease(version) === null);
+  for (const [index, version] of inOrder.slice(1).entries()) {
+    const [before, after] = [versions.get(inOrder[index]!)!, versions.get(version)!];
+    const breaks = mustKeepPromises(before.version, version) ? findBreaks(before, after) : [];
+    if (breaks.length === 0) continue;
+    const said = breaks.slice(0, mostSaid).map(({ path, message }) => `${path} ${message}`);
+    throw new InvalidInputError(
+      "incompatible_tool_version",
+      `Agents bound to ${before.name}@^${before.version} would be given ${version}, which breaks what they rely on: ` +
+        `${said.join("; ")}${breaks.length > mostSaid ? "; and more" : ""}. Mend it, or make it ${semver.inc(version, breakingPart(version))}.`,
+      `/tools/${tools.indexOf(after)}`,
+    );
+  }
+}
+
+const mostSaid = 5;
+
+function breakingPart(version: string): "major" | "minor" | "patch" {
+  if (semver.major(version) > 0) return "major";
+  return semver.minor(version) > 0 ? "minor" : "patch";
 }
 
 function splitReference(reference: string): [string, string?] {

@@ -146,3 +146,12 @@ test("a description of problems is bounded in lines and in length", () => {
   assert.equal(lines[10], "and 2 more");
   assert.equal(describeProblems([{ path: "", message: "is wrong" }]), "(the value): is wrong");
 });
+
+test("a schema that the validator stumbles over refuses the value, and says why", () => {
+  const stumbling = {
+    oneOf: [{ properties: { a: false }, minItems: 0 }, { oneOf: [true] }],
+    patternProperties: { "^a": {} },
+  };
+  const parsed = compileSchema({ allOf: [stumbling] }, "input").parse({ a: 1 });
+  assert.match(parsed.ok ? "" : parsed.problems[0]!.message, /^cannot be checked by its schema/);
+});

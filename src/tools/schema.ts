@@ -36,6 +36,8 @@ export type SchemaSource = StandardSchemaV1 | JsonObject;
 export type Direction = "input" | "output";
 
 const compiled: Record<Direction, WeakMap<object, Schema>> = { input: new WeakMap(), output: new WeakMap() };
+/** Begins what is said of a value that the validator stumbles over. */
+export const cannotCheck = "cannot be checked by its schema";
 const dialect = "https://json-schema.org/draft/2020-12/schema";
 
 /** @throws InvalidInputError `invalid_schema` when it is no schema, or cannot be written as JSON Schema */
@@ -114,7 +116,12 @@ function fromJsonSchema(source: JsonObject): Schema {
     jsonSchema,
     parse(value) {
       const copy: unknown = hasDefaults ? structuredClone(value) : value; // defaults are written into it
-      if (validate(copy)) return { ok: true, value: copy };
+      try {
+        if (validate(copy)) return { ok: true, value: copy };
+      } catch (thrown) {
+        // ajv 8 makes code that throws of some schemas: of `properties: {a: false}` within `oneOf`, for one.
+        return { ok: false, problems: [{ path: "", message: `${cannotCheck}: ${messageOf(thrown)}` }] };
+      }
       return { ok: false, problems: (validate.errors ?? []).map(explain) };
     },
   };
