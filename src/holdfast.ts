@@ -207,13 +207,13 @@ async function start(starting: Starting): Promise<Holdfast> {
   const feeds = new Feeds(hub);
   const rules = queueRules(config);
   const opening = { ...starting, gateway: options.parts?.gateway, store, metrics };
-  const { gateway, experiments, caches, modelStatus } = openGateway(opening);
+  const { gateway, experiments, caches, resilience, modelStatus } = openGateway(opening);
   const shared = { ...parts, gateway, store, hub, feeds, metrics, tools, agents, rules, pollMs: tuning.pollMs };
   const deferral = createDeferral({ ...shared, settings, batches: tuning.batches });
   const worker = startWorker({ ...shared, deferred: deferral.calls, config, options, tuning, settings });
   work.defer(() => worker?.stop());
   if (worker !== undefined) opened.defer(deferral.keep());
-  const models = createModelService({ ...shared, settings, config });
+  const models = createModelService({ ...shared, resilience, settings, config });
   const assigner = openAssigner({ ...shared, ...models, config });
   const engine = createEngine({ ...shared, worker, backlog: createBacklog(shared), assigner });
   const limits = config.overload === false ? undefined : overloadLimits(config.overload ?? {});

@@ -1,4 +1,5 @@
 /** Waiting for whichever comes first, without leaving listeners behind. */
+import type { Clock } from "./clock.ts";
 
 /**
  * Aborts as soon as one of them does, until it is released. `AbortSignal.any` leaves nothing to be released, and takes ten
@@ -49,4 +50,39 @@ export function createSignal(): Signal {
 /** For those who wait as long as it takes. A new one each time: a signal keeps whoever listens to it. */
 export function neverAborts(): AbortSignal {
   return new AbortController().signal;
+}
+
+export interface TimeLimit {
+  readonly clock: Clock;
+  readonly ms: number;
+  /** Ends the work before its time. */
+  readonly signal: AbortSignal;
+  /** What it ends with when the time is up. */
+  readonly late: () => unknown;
+}
+
+/**
+ * Does work that ends, at the latest, when its time is up: at once, even if the work does not listen to the signal it is given.
+ * @throws `late`'s error, the signal's reason, or what the work does
+ */
+export async function withTimeLimit<T>(
+  { clock, ms, signal, late }: TimeLimit,
+  work: (signal: AbortSignal) => PromiseLike<T>,
+): Promise<T> {
+  signal.throwIfAborted();
+  const controller = new AbortController();
+  const ended = Promise.withResolvers<never>();
+  const end = (reason: unknown): void => {
+    controller.abort(reason);
+    ended.reject(reason);
+  };
+  const onAbort = (): void => end(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const cancel = clock.timer(ms, () => end(late()));
+  try {
+    return await Promise.race([ended.promise, work(controller.signal)]);
+  } finally {
+    cancel();
+    signal.removeEventListener("abort", onAbort);
+  }
 }

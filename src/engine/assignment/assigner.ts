@@ -135,7 +135,9 @@ function comparison(deps: AssignerDeps, profiles: readonly ReturnType<typeof pro
   return async (prompt: string, tenant: string): Promise<Compared> => {
     const tookOf = (usage: Usage) => ({ model, usage, costMicros: costOf(usage) });
     try {
-      const { scores, usage } = await vectorScores(prompt, (used) => recordApart(deps, tenant, tookOf(used)));
+      const { scores, usage } = await vectorScores({ prompt, tenant }, (used) =>
+        recordApart(deps, tenant, tookOf(used)),
+      );
       const took = tookOf(usage);
       return { method: "embeddings", thresholds: vectors, scores, note: "", took };
     } catch (error) {

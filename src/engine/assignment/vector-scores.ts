@@ -30,6 +30,11 @@ const restMs = 15_000;
 
 type Vector = readonly number[];
 
+interface AskedBy {
+  readonly tenant: string;
+  readonly signal: AbortSignal;
+}
+
 /**
  * @returns a function that rejects if the model cannot be asked, or was not answering a moment ago; it tells what the vectors
  *   of the agents took, where it asked for them
@@ -37,15 +42,15 @@ type Vector = readonly number[];
 export function createVectorScores(
   deps: VectorScoreDeps,
   profiles: readonly AgentProfile[],
-): (prompt: string, onAgents: (usage: Usage) => void) => Promise<VectorScores> {
+): (asked: { prompt: string; tenant: string }, onAgents: (usage: Usage) => void) => Promise<VectorScores> {
   const { clock } = deps;
   let agents: Promise<readonly Vector[]> | undefined;
   let rest: { readonly until: number; readonly why: string } | undefined;
 
-  const askForAgents = async (signal: AbortSignal, onAgents: (usage: Usage) => void): Promise<readonly Vector[]> => {
+  const askForAgents = async (by: AskedBy, onAgents: (usage: Usage) => void): Promise<readonly Vector[]> => {
     const texts = profiles.map(({ text }) => text);
     try {
-      const { vectors, usage } = await embed(deps, texts, signal);
+      const { vectors, usage } = await embed(deps, texts, by);
       onAgents(usage);
       return vectors;
     } catch (error) {
@@ -55,16 +60,14 @@ export function createVectorScores(
     }
   };
 
-  return async (prompt, onAgents) => {
+  return async ({ prompt, tenant }, onAgents) => {
     if (rest !== undefined && clock.monotonic() < rest.until) throw notAnswering(rest.why);
     const late = new AbortController();
     const cancelTimer = clock.timer(longestMs, () => late.abort(notAnswering(`no answer within ${longestMs} ms`)));
+    const by = { tenant, signal: late.signal };
     try {
       // Together they go to the provider as one call.
-      const [mine, theirs] = await Promise.all([
-        embed(deps, [prompt], late.signal),
-        (agents ??= askForAgents(late.signal, onAgents)),
-      ]);
+      const [mine, theirs] = await Promise.all([embed(deps, [prompt], by), (agents ??= askForAgents(by, onAgents))]);
       rest = undefined;
       const scores = profiles.map(({ agent }, index) => ({ agent, score: cosine(mine.vectors[0]!, theirs[index]!) }));
       return { scores, usage: mine.usage };
@@ -80,9 +83,9 @@ export function createVectorScores(
 async function embed(
   { embeddings, model }: VectorScoreDeps,
   texts: readonly string[],
-  signal: AbortSignal,
+  by: AskedBy,
 ): Promise<EmbeddingReply> {
-  const reply = await embeddings.embed({ model, texts, signal });
+  const reply = await embeddings.embed({ model, texts, ...by });
   if (reply.vectors.length === texts.length && reply.vectors.every((vector) => vector.length > 0)) return reply;
   throw notAnswering("it gave no vector for each text");
 }

@@ -10,7 +10,7 @@ import { struckBy } from "../experiments/fault-strike.ts";
 import { answerOf, failedAttempt, lost, type CallParts, type Lane, type ModelCall } from "./model-call.ts";
 import type { ModelReply, ModelRequest } from "../model-gateway.ts";
 import { splitModelName } from "../model-name.ts";
-import { admit, type Admission, type Refusal } from "../resilience/admission.ts";
+import { admitWaiting, type Admission, type Refusal } from "../resilience/admission.ts";
 import type { Outcome } from "../resilience/repeats.ts";
 import { callOptionsOf } from "./prompt.ts";
 
@@ -77,16 +77,12 @@ async function enter(
   { candidate: { model }, signal }: AttemptOptions,
 ): Promise<Admission | Refusal> {
   const { request, plan } = call;
-  const startedAt = parts.clock.monotonic();
   const tokens = plan.contextTokens + request.maxOutputTokens;
-  const entry = { model, tenant: request.caller.tenant, tokens, signal, longestWaitMs: call.waitLeftMs };
   try {
-    return await call.time.during(() => admit(parts, entry));
+    return await admitWaiting(parts, call, { model, tenant: request.caller.tenant, tokens, signal });
   } catch {
     if (call.signal.aborted) throw call.signal.reason;
     return { failure: { code: "model_unavailable", message: lost.message, retryAfterMs: null }, code: lost.code };
-  } finally {
-    call.waitLeftMs = Math.max(0, call.waitLeftMs - (parts.clock.monotonic() - startedAt));
   }
 }
 

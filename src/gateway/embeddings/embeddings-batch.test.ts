@@ -19,12 +19,12 @@ function open(options: GatherOptions = {}, fail: (texts: readonly string[]) => M
       const code = fail(request.texts);
       if (code !== null) return Promise.reject(new ModelCallError(code, "no", { retry: "never", attempts: [] }));
       const usage = { input: request.texts.length * 10, cached: 0, output: 0, reasoning: 0, estimated: false };
-      return Promise.resolve({ vectors: request.texts.map((text) => [text.length]), usage });
+      return Promise.resolve({ vectors: request.texts.map((text) => [text.length]), usage, attempts: [] });
     },
   };
   const gateway = gatherEmbeddings(inner, { clock, ...options });
   const embed = (texts: readonly string[], more: Partial<EmbeddingRequest> = {}) =>
-    gateway.embed({ model: "openai/small", texts, signal: never, ...more });
+    gateway.embed({ model: "openai/small", tenant: "ada", texts, signal: never, ...more });
   return { clock, calls, embed, sizes: () => calls.map(({ texts }) => texts.length) };
 }
 
@@ -78,22 +78,24 @@ describe("Calls for embeddings", () => {
     }
   });
 
-  test("of other models or dimensions go apart", async () => {
+  test("of other tenants, models or dimensions go apart", async () => {
     const { clock, embed, calls } = open();
     const all = Promise.all([
       embed(["a"]),
       embed(["b"], { model: "openai/large" }),
       embed(["c"], { dimensions: 8 }),
       embed(["d"], { dimensions: 8 }),
+      embed(["e"], { tenant: "eve" }),
     ]);
     await clock.advance(100);
     await all;
     assert.deepEqual(
-      calls.map(({ model, dimensions, texts }) => [model, dimensions, ...texts]),
+      calls.map(({ tenant, model, dimensions, texts }) => [tenant, model, dimensions, ...texts]),
       [
-        ["openai/small", undefined, "a"],
-        ["openai/large", undefined, "b"],
-        ["openai/small", 8, "c", "d"],
+        ["ada", "openai/small", undefined, "a"],
+        ["ada", "openai/large", undefined, "b"],
+        ["ada", "openai/small", 8, "c", "d"],
+        ["eve", "openai/small", undefined, "e"],
       ],
     );
   });
@@ -116,6 +118,29 @@ describe("Calls for embeddings", () => {
     const all = Promise.allSettled([embed(["a"]), embed(["b"])]);
     await clock.advance(100);
     assert.deepEqual([(await all).map(({ status }) => status), calls.length], [["rejected", "rejected"], 1]);
+  });
+
+  test("that fail together share what that cost, so that none of it is charged twice", async () => {
+    const clock = createVirtualClock();
+    const usage = { input: 10, cached: 0, output: 0, reasoning: 0, estimated: false };
+    const paid = { model: "openai/small", code: "model_stream_broken", message: "", ms: 1, usage, costMicros: 7 };
+    const free = { model: "openai/small", code: "model_unavailable", message: "", ms: 1 };
+    const broken = new ModelCallError("model_unavailable", "no", { retry: "now", attempts: [paid, free] });
+    const gateway = gatherEmbeddings({ embed: () => Promise.reject(broken) }, { clock });
+    const embed = (text: string): Promise<unknown> =>
+      gateway.embed({ model: "openai/small", tenant: "ada", texts: [text], signal: never }).catch((error) => error);
+    const all = Promise.all([embed("a"), embed("bbb"), embed("cccc")]) as Promise<ModelCallError[]>;
+    await clock.advance(100);
+    const attempts = (await all).map((error) => error.attempts);
+    assert.deepEqual(
+      attempts.map(([first, second]) => [first?.usage?.input, first?.costMicros, second?.usage]),
+      [
+        [1, 1, undefined],
+        [4, 3, undefined],
+        [5, 3, undefined],
+      ],
+    );
+    assert.ok((await all).every(({ code, retry }) => code === "model_unavailable" && retry === "now"));
   });
 
   test("one that is cancelled leaves at once, and is not sent", async () => {
@@ -146,7 +171,9 @@ describe("Calls for embeddings", () => {
     };
     const gateway = gatherEmbeddings(inner, { clock });
     const [one, two] = [new AbortController(), new AbortController()];
-    const both = [one, two].map(({ signal }) => gateway.embed({ model: "openai/small", texts: ["a"], signal }));
+    const both = [one, two].map(({ signal }) =>
+      gateway.embed({ model: "openai/small", tenant: "ada", texts: ["a"], signal }),
+    );
     const settled = Promise.allSettled(both);
     await clock.advance(100);
     one.abort(new Error("one"));

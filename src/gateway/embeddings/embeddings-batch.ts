@@ -1,7 +1,7 @@
 /**
  * Gathers calls for embeddings, so that many small ones go to the provider as one: a gateway around a gateway.
  *
- * Calls of one model and one number of dimensions gather until they hold `maxTexts` texts, or until the first of them has
+ * A tenant's calls of one model and one number of dimensions gather until they hold `maxTexts` texts, or until the first of them has
  * waited `maxWaitMs`. A call that alone holds as many goes at once. The provider's own bound on one call is kept by the
  * gateway inside.
  *
@@ -10,6 +10,7 @@
  * cancelled leaves at once, and the call under way is given up when the last of them has left.
  */
 import type { Usage } from "../../agent/conversation.ts";
+import type { FailedAttempt } from "../../agent/journal.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { InvalidInputError } from "../../platform/errors.ts";
 import type { EmbeddingGateway, EmbeddingReply, EmbeddingRequest } from "./embedding-gateway.ts";
@@ -74,7 +75,8 @@ export function gatherEmbeddings(gateway: EmbeddingGateway, { clock, ...options 
 
   function join(waiting: Waiting): void {
     const { texts } = waiting.request;
-    const key = JSON.stringify([waiting.request.model, waiting.request.dimensions ?? null]);
+    const { tenant, model, dimensions = null } = waiting.request;
+    const key = JSON.stringify([tenant, model, dimensions]);
     const gathered = gatherings.get(key)?.waiting.filter(({ left }) => !left) ?? [];
     if (textsOf(gathered) + texts.length > maxTexts) go(key);
     const gathering = gatherings.get(key) ?? { waiting: [], cancelTimer: clock.timer(maxWaitMs, () => go(key)) };
@@ -115,16 +117,15 @@ async function send(gateway: EmbeddingGateway, all: readonly Waiting[]): Promise
   const waiting = all.filter(({ left }) => !left);
   const [first] = waiting;
   if (first === undefined) return;
-  const { model, dimensions } = first.request;
+  const { tenant, model, dimensions } = first.request;
   const texts = waiting.flatMap(({ request }) => request.texts);
   const { signal, stopListening } = abortsWithTheLast(waiting);
   try {
-    const reply = await gateway.embed({ model, dimensions, texts, signal });
+    const reply = await gateway.embed({ tenant, model, dimensions, texts, signal });
     handOut(reply, waiting);
   } catch (error) {
     if (waiting.length === 1 || !isFault(error)) {
-      for (const { reject } of waiting) reject(error);
-      return;
+      return rejectAll(error, waiting);
     }
     const middle = Math.ceil(waiting.length / 2);
     await Promise.all([send(gateway, waiting.slice(0, middle)), send(gateway, waiting.slice(middle))]);
@@ -152,17 +153,49 @@ function abortsWithTheLast(waiting: readonly Waiting[]): { signal: AbortSignal; 
 }
 
 /** The vectors are told apart by their place. Of the tokens, which come as one number, each has a share by its length. */
-function handOut({ vectors, usage }: EmbeddingReply, waiting: readonly Waiting[]): void {
-  const lengths = waiting.map(({ request }) => request.texts.reduce((sum, text) => sum + text.length, 0));
-  const shares = sharesOf(usage.input, lengths);
+function handOut({ vectors, usage, attempts }: EmbeddingReply, waiting: readonly Waiting[]): void {
+  const weights = lengthsOf(waiting);
+  const shares = usageShares(usage, weights);
+  const failed = attemptShares(attempts, weights);
   let from = 0;
   for (const [index, { request, resolve }] of waiting.entries()) {
     const to = from + request.texts.length;
-    const estimated = usage.estimated || waiting.length > 1;
-    const share: Usage = { input: shares[index]!, cached: 0, output: 0, reasoning: 0, estimated };
-    resolve({ vectors: vectors.slice(from, to), usage: share });
+    resolve({ vectors: vectors.slice(from, to), usage: shares[index]!, attempts: failed[index]! });
     from = to;
   }
+}
+
+/** What failed for all of them may have been paid for: of that, too, each has its share. */
+function rejectAll(error: unknown, waiting: readonly Waiting[]): void {
+  const failed = error instanceof ModelCallError ? attemptShares(error.attempts, lengthsOf(waiting)) : [];
+  for (const [index, { reject }] of waiting.entries()) {
+    const attempts = failed[index];
+    if (attempts === undefined) reject(error);
+    else {
+      const { code, message, retry } = error as ModelCallError;
+      reject(new ModelCallError(code as ModelErrorCode, message, { retry, attempts, cause: error }));
+    }
+  }
+}
+
+function lengthsOf(waiting: readonly Waiting[]): number[] {
+  return waiting.map(({ request }) => request.texts.reduce((sum, text) => sum + text.length, 0));
+}
+
+function usageShares(usage: Usage, weights: readonly number[]): Usage[] {
+  const estimated = usage.estimated || weights.length > 1;
+  return sharesOf(usage.input, weights).map((input) => ({ input, cached: 0, output: 0, reasoning: 0, estimated }));
+}
+
+function attemptShares(attempts: readonly FailedAttempt[], weights: readonly number[]): FailedAttempt[][] {
+  const shared = attempts.map(({ usage, costMicros, ...attempt }): FailedAttempt[] => {
+    if (usage === undefined) return weights.map(() => attempt);
+    const costs = sharesOf(costMicros ?? 0, weights);
+    return usageShares(usage, weights).map((share, index) => {
+      return { ...attempt, usage: share, costMicros: costMicros == null ? null : costs[index]! };
+    });
+  });
+  return weights.map((_weight, index) => shared.map((shares) => shares[index]!));
 }
 
 /** Whole numbers in proportion to the weights that add up to the total, to the last one. */

@@ -8,36 +8,47 @@ import type { EmbeddingProviders } from "../embeddings/embeddings.ts";
 import { splitModelName } from "../model-name.ts";
 import { keysIn, ownBaseURLs, type ProviderSettings } from "./registry.ts";
 
-type Factory = (id: string) => EmbeddingModelV4;
+type Factory = (id: string, key: number) => EmbeddingModelV4;
+
+const mostModels = 256;
 
 export function createEmbeddingModels({ openai, google, compatible }: ProviderSettings): EmbeddingProviders {
   const factories: Readonly<Record<string, Factory>> = {
-    openai: (id) => {
+    openai: (id, key) => {
       const { baseURL = ownBaseURLs.openai } = openai ?? {};
-      const [apiKey] = keysIn(openai?.apiKey);
+      const apiKey = keysIn(openai?.apiKey)[key];
       if (apiKey === undefined) throw missing(id, "OPENAI_API_KEY");
       return createOpenAI({ apiKey, baseURL }).embeddingModel(id);
     },
-    google: (id) => {
+    google: (id, key) => {
       const { baseURL = ownBaseURLs.google } = google ?? {};
-      const [apiKey] = keysIn(google?.apiKey);
+      const apiKey = keysIn(google?.apiKey)[key];
       if (apiKey === undefined) throw missing(id, "GOOGLE_GENERATIVE_AI_API_KEY");
       return createGoogle({ apiKey, baseURL }).embeddingModel(id);
     },
-    compatible: (id) => {
+    compatible: (id, key) => {
       const { baseURL } = compatible ?? {};
-      const [apiKey] = keysIn(compatible?.apiKey);
+      const apiKey = keysIn(compatible?.apiKey)[key];
       if (!baseURL) throw missing(id, "OPENAI_COMPATIBLE_BASE_URL");
       const settings = { name: "compatible", baseURL, ...(apiKey !== undefined && { apiKey }) };
       return createOpenAICompatible(settings).embeddingModel(id);
     },
   };
+  // Kept, as a model object may take a millisecond to make.
+  const made = new Map<string, EmbeddingModelV4>();
   return {
-    embedding(name) {
+    embedding(name, key = 0) {
+      const place = `${key} ${name}`;
+      const known = made.get(place);
+      if (known) return known;
       const { provider, id } = splitModelName(name);
       const factory = Object.hasOwn(factories, provider) ? factories[provider] : undefined;
       if (factory === undefined || id === "") throw noEmbeddings(name, Object.keys(factories));
-      return factory(id);
+      const model = factory(id, key);
+      // Names may come from callers, so their number has a bound.
+      if (made.size >= mostModels) made.clear();
+      made.set(place, model);
+      return model;
     },
   };
 }

@@ -8,6 +8,7 @@ import { attemptCodeOf, classifyFailure, type ModelFailure } from "../call/class
 import type { CallEnd, Gate, GateCall, Pass } from "../gate/gate.ts";
 import type { CallOutcome } from "./breaker.ts";
 import type { ModelRecord, ModelRecords } from "./model-records.ts";
+import type { Waits } from "./repeats.ts";
 
 export interface Guards {
   readonly gate: Gate;
@@ -49,6 +50,21 @@ export async function admit(guards: Guards, call: GateCall): Promise<Admission |
     return skipped(record, outBy(record));
   }
   return admission(guards, { model: call.model, record, pass: entered, tellBreaker });
+}
+
+/** Admits a request of a call that may wait: how long it does is taken off what the call may yet. */
+export async function admitWaiting(
+  guards: Guards,
+  call: Waits,
+  request: Omit<GateCall, "longestWaitMs">,
+): Promise<Admission | Refusal> {
+  const { clock } = guards;
+  const startedAt = clock.monotonic();
+  try {
+    return await call.time.during(() => admit(guards, { ...request, longestWaitMs: call.waitLeftMs }));
+  } finally {
+    call.waitLeftMs = Math.max(0, call.waitLeftMs - (clock.monotonic() - startedAt));
+  }
 }
 
 interface Admitted {

@@ -1,4 +1,5 @@
 /** What a call came to, written down: in the ledger and with the key it is charged to. */
+import type { Charge } from "../../agent/charges.ts";
 import type { CallCost, Reservation } from "../../governance/virtual-keys.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { UsageRow } from "../../store/queries/usage.ts";
@@ -7,6 +8,16 @@ import type { Service } from "../http/server-deps.ts";
 export interface Account extends CallCost {
   readonly rows: readonly UsageRow[];
   readonly reservation: Reservation;
+}
+
+/** The cost is null where that of any of them is not known. */
+export function totalOf(charges: readonly Charge[]): CallCost {
+  const tokens = charges.reduce((sum, { usage }) => sum + usage.input + usage.output, 0);
+  const micros = charges.reduce<number | null>(
+    (sum, { costMicros }) => (sum === null || costMicros === null ? null : sum + costMicros),
+    0,
+  );
+  return { micros, tokens };
 }
 
 /** Never rejects. The answer has been given or is about to be: that an account cannot be written is said in the log. */

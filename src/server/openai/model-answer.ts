@@ -9,7 +9,7 @@ import { hasBudget, type CallCost, type Reservation } from "../../governance/vir
 import { eitherOf, neverAborts } from "../../platform/abort.ts";
 import { HoldfastError } from "../../platform/errors.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
-import { writeAccount } from "./account.ts";
+import { totalOf, writeAccount } from "./account.ts";
 import type { Answer, Asked } from "./asked.ts";
 import type { Call, Reply, ReplyEvent } from "./call.ts";
 import { reserve, type Caller } from "./caller.ts";
@@ -154,14 +154,9 @@ async function accountFor(
     metrics.attemptsFailed(ended.reply.attempts);
     if (ended.reply.hit === undefined) metrics.modelCall(ended.reply);
   } else if (ended.error instanceof ModelCallError) metrics.attemptsFailed(ended.error.attempts);
-  const tokens = rows.reduce((sum, { usage }) => sum + usage.input + usage.output, 0);
-  const micros = rows.reduce<number | null>(
-    (sum, { costMicros }) => (sum === null || costMicros === null ? null : sum + costMicros),
-    0,
-  );
   // The next call with a key must find its budget put right. Where there is none, nobody waits for the ledger.
   if (caller.key === null) deps.lateLedger.add(rows);
-  else await writeAccount(deps.service, { rows, reservation, micros, tokens });
+  else await writeAccount(deps.service, { rows, reservation, ...totalOf(rows) });
 }
 
 /** As if it stood in a journal: the answer, and every attempt before it that was paid for all the same. */

@@ -2,13 +2,17 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Usage } from "../../agent/conversation.ts";
+import { chargesOf, type Charge } from "../../agent/charges.ts";
+import type { FailedAttempt } from "../../agent/journal.ts";
 import { tokensOf } from "../../agent/limits.ts";
+import type { EmbeddingReply } from "../../gateway/embeddings/embedding-gateway.ts";
+import { ModelCallError } from "../../gateway/model-gateway.ts";
 import { allows } from "../../governance/virtual-keys.ts";
 import { neverAborts } from "../../platform/abort.ts";
 import { HoldfastError } from "../../platform/errors.ts";
 import { documented } from "../http/documented.ts";
 import { untilGone, type ServerDeps } from "../http/server-deps.ts";
-import { writeAccount } from "./account.ts";
+import { totalOf, writeAccount } from "./account.ts";
 import { identify, requireAllowed, reserve, type Caller } from "./caller.ts";
 import { bodyLimitBytes } from "./chat-routes.ts";
 import { dropNulls } from "./errors.ts";
@@ -119,25 +123,32 @@ interface Embedding {
   readonly signal: AbortSignal;
 }
 
-async function embed(deps: ServerDeps, { caller, body, texts, signal }: Embedding) {
+async function embed(deps: ServerDeps, { caller, body, texts, signal }: Embedding): Promise<EmbeddingReply> {
   const { models } = deps.service;
+  const { model, dimensions } = body;
   const expected: Usage = { input: sizeOf(texts), cached: 0, output: 0, reasoning: 0, estimated: true };
   const at = deps.clock.now();
-  const priceOf = (usage: Usage): number | null => models.prices.costMicros(body.model, usage, { at });
+  const priceOf = (usage: Usage): number | null => models.prices.costMicros(model, usage, { at });
   const reservation = await reserve(deps, caller, () => ({ micros: priceOf(expected), tokens: expected.input }));
-  let usage: Usage = { ...expected, input: 0 };
+  let charges: readonly Charge[] = [];
   try {
-    const embedded = await models.embeddings.embed({ model: body.model, texts, dimensions: body.dimensions, signal });
-    usage = embedded.usage;
+    const embedded = await models.embeddings.embed({ model, texts, dimensions, tenant: caller.tenant, signal });
+    const { usage, attempts } = embedded;
+    charges = [...paidFor(attempts, at), { model, code: null, at, usage, costMicros: priceOf(usage) }];
     return embedded;
   } catch (error) {
+    if (error instanceof ModelCallError) charges = paidFor(error.attempts, at);
     throw signal.aborted ? new HoldfastError("request_aborted", "The client has gone.") : error;
   } finally {
     const owner = { tenant: caller.tenant, agent: null, sessionId: null, userId: body.user ?? null };
-    const charge = { model: body.model, code: null, at, usage, costMicros: priceOf(usage) };
-    const rows = usage.input === 0 ? [] : [{ ...charge, ...owner, keyId: caller.key?.id ?? null }];
-    await writeAccount(deps.service, { rows, reservation, micros: charge.costMicros, tokens: usage.input });
+    const rows = charges.map((charge) => ({ ...charge, ...owner, keyId: caller.key?.id ?? null }));
+    await writeAccount(deps.service, { rows, reservation, ...totalOf(charges) });
   }
+}
+
+/** Attempts that came to nothing and cost something, as if they stood in a journal. */
+function paidFor(attempts: readonly FailedAttempt[], at: number): readonly Charge[] {
+  return chargesOf({ kind: "failure", code: "", message: "", attempts, retryAt: null, seq: 0, at });
 }
 
 function sizeOf(texts: readonly string[]): number {
