@@ -209,7 +209,7 @@ async function start(starting: Starting): Promise<Holdfast> {
   const opening = { ...starting, gateway: options.parts?.gateway, store, metrics };
   const { gateway, experiments, caches, resilience, modelStatus } = openGateway(opening);
   const shared = { ...parts, gateway, store, hub, feeds, metrics, tools, agents, rules, pollMs: tuning.pollMs };
-  const deferral = createDeferral({ ...shared, settings, batches: tuning.batches });
+  const deferral = createDeferral({ ...shared, resilience, settings, batches: tuning.batches });
   const worker = startWorker({ ...shared, deferred: deferral.calls, config, options, tuning, settings });
   work.defer(() => worker?.stop());
   if (worker !== undefined) opened.defer(deferral.keep());

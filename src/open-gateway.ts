@@ -11,6 +11,7 @@ import { createGate } from "./gateway/gate/create-gate.ts";
 import { modelLimits } from "./gateway/gate/model-limits.ts";
 import { createModelGateway } from "./gateway/gateway.ts";
 import type { ModelGateway, ModelStatus } from "./gateway/model-gateway.ts";
+import { keysInUse } from "./gateway/providers/batches.ts";
 import { createProviders, type Providers } from "./gateway/providers/registry.ts";
 import { createResilience, type GatewayObserver, type Resilience } from "./gateway/resilience/resilience.ts";
 import type { Clock } from "./platform/clock.ts";
@@ -84,7 +85,8 @@ function openResilience(
   { keysOf }: Pick<Providers, "keysOf">,
 ): Resilience {
   const limitsOf = modelLimits(config.gateway?.limits ?? {});
-  const gate = createGate({ ...parts, keysOf, store, metrics, process: parts.newId(), limitsOf });
+  const keysInGate = (model: string): readonly string[] => keysInUse(model, keysOf(model));
+  const gate = createGate({ ...parts, keysOf: keysInGate, store, metrics, process: parts.newId(), limitsOf });
   opened.defer(() => gate.close());
   opened.defer(metrics.observeGates(() => gate.status()));
   return createResilience({ ...parts, ...config.gateway, gate, observer: observe(parts, metrics) });

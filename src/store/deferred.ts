@@ -36,7 +36,7 @@ export function createDeferred(database: Database) {
   return {
     keepDeferred: (call: DeferredCall) => stateAfter(keepDeferredStatements(call)),
     withdrawDeferred: (id: string) => stateAfter(withdrawDeferredStatements(id)),
-    takeDeferred: (take: { batchId: string; most: number; settleMs: number }) =>
+    takeDeferred: (take: { batchId: string; provider: string; most: number; settleMs: number }) =>
       database.query<TakenCall>(takeDeferredStatement(take)),
     batchSent: (sent: { batchId: string; providerId: string; pollMs: number }) =>
       database.query(batchSentStatement(sent)),

@@ -13,15 +13,18 @@
  */
 import { APICallError } from "@ai-sdk/provider";
 import type { Usage } from "../../agent/conversation.ts";
+import { withTimeLimit } from "../../platform/abort.ts";
 import { createBackground } from "../../platform/background.ts";
 import type { Clock } from "../../platform/clock.ts";
-import { assert, messageOf } from "../../platform/errors.ts";
+import { assert, HoldfastError, messageOf } from "../../platform/errors.ts";
 import type { NewId } from "../../platform/ids.ts";
 import type { Random } from "../../platform/random.ts";
 import type { Logger } from "../../telemetry/log.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
 import { splitModelName } from "../model-name.ts";
-import type { BatchApi, ProviderBatches } from "../providers/batches.ts";
+import { batchName, type BatchApi, type ProviderBatches } from "../providers/batches.ts";
 import type { Prices } from "../cost.ts";
+import { admit, type Guards } from "../resilience/admission.ts";
 import { outcomeOf, replyOf, type Outcome } from "./outcome.ts";
 
 export interface DueBatch {
@@ -51,6 +54,7 @@ export interface LateUsage extends Owner {
 export interface BatchStore {
   takeDeferred(take: {
     batchId: string;
+    provider: string;
     most: number;
     settleMs: number;
   }): Promise<readonly { id: string; model: string; request: object }[]>;
@@ -68,6 +72,8 @@ export interface BatchStore {
 export interface BatchKeeperDeps {
   readonly store: BatchStore;
   readonly batches: ProviderBatches;
+  readonly resilience: Guards;
+  readonly metrics: Pick<Metrics, "attemptsFailed">;
   readonly prices: Prices;
   readonly clock: Clock;
   readonly random: Random;
@@ -119,8 +125,10 @@ async function keepPass(keeper: Keeper): Promise<void> {
   for (const batch of await store.dueBatches({ most: mostBatches, pollMs: Math.max(everyMs, requestMs) })) {
     await attempt(keeper, "a batch of deferred calls cannot be looked after; later", () => lookAfter(keeper, batch));
   }
-  // Bounded by the calls that wait; what is refused for now waits for the next pass.
-  while (!keeper.signal.aborted && (await sendNext(keeper)));
+  for (const provider of keeper.batches.providers) {
+    // Bounded by the calls that wait; what is refused for now waits for the next pass.
+    while (!keeper.signal.aborted && (await sendNext(keeper, provider)));
+  }
   await store.wakeDeferred();
 }
 
@@ -133,15 +141,15 @@ async function attempt({ log, signal }: Keeper, trouble: string, work: () => Pro
 }
 
 /** @returns whether there may be more to send */
-async function sendNext(keeper: Keeper): Promise<boolean> {
+async function sendNext(keeper: Keeper, provider: string): Promise<boolean> {
   const { store, newId, everyMs, log } = keeper;
   const batchId = newId();
-  const calls = await store.takeDeferred({ batchId, most: mostCalls, settleMs: settleFactor * keeper.requestMs });
+  const settleMs = settleFactor * keeper.requestMs;
+  const calls = await store.takeDeferred({ batchId, provider, most: mostCalls, settleMs });
   const [first] = calls;
   if (first === undefined) return false;
   const api = keeper.batches.of(first.model);
-  // Another process of this deployment may have the key.
-  if (api === null) return store.putBack({ batchId, alone: false }).then(() => false);
+  assert(api !== null, "a provider that is listed has a batch API");
   try {
     const modelId = splitModelName(first.model).id;
     const requests = calls.map(({ id, request }) => ({
@@ -150,7 +158,8 @@ async function sendNext(keeper: Keeper): Promise<boolean> {
       modelId,
       options: request as never,
     }));
-    const { batchId: providerId } = await timely(keeper, (abortSignal) => api.doStartBatch({ requests, abortSignal }));
+    const start = (abortSignal: AbortSignal) => api.doStartBatch({ requests, abortSignal });
+    const { batchId: providerId } = await ask(keeper, first.model, start);
     await store.batchSent({ batchId, providerId, pollMs: everyMs });
     return true;
   } catch (error) {
@@ -164,6 +173,7 @@ async function afterRefusal(
   { store }: Keeper,
   { batchId, calls, error }: { batchId: string; calls: number; error: unknown },
 ): Promise<boolean> {
+  if (error instanceof NotAsked) return store.putBack({ batchId, alone: false }).then(() => false);
   const status = APICallError.isInstance(error) ? (error.statusCode ?? null) : null;
   if (status === null || status < 400 || status >= 500 || status === 408) return false;
   const isTheirs = status === 400 || status === 413 || status === 422;
@@ -191,13 +201,12 @@ async function lookAfter(keeper: Keeper, batch: DueBatch): Promise<void> {
 async function collect(keeper: Keeper, batch: DueBatch & { providerId: string }, api: BatchApi): Promise<void> {
   const { store } = keeper;
   const { id: batchId, providerId } = batch;
-  const { status, error } = await timely(keeper, (abortSignal) =>
-    api.doGetBatchStatus({ batchId: providerId, abortSignal }),
-  );
+  const look = (abortSignal: AbortSignal) => api.doGetBatchStatus({ batchId: providerId, abortSignal });
+  const { status, error } = await ask(keeper, batch.model, look);
   if (status === "pending")
     return store.batchSent({ batchId, providerId, pollMs: keeper.everyMs }).then(() => undefined);
   let landed = 0;
-  for await (const landings of resultsOf(keeper, api, providerId)) {
+  for await (const landings of resultsOf(keeper, api, batch)) {
     landed += landings.length;
     await land(keeper, batch, landings);
   }
@@ -210,17 +219,29 @@ async function collect(keeper: Keeper, batch: DueBatch & { providerId: string },
 
 type Landings = { id: string; outcome: Outcome }[];
 
-/** A few at a time, since results may be large. */
-async function* resultsOf(keeper: Keeper, api: BatchApi, providerId: string): AsyncIterable<Landings> {
-  const { signal } = keeper;
+/** A few at a time, since results may be large; each of them in its time. */
+async function* resultsOf(
+  keeper: Keeper,
+  api: BatchApi,
+  { model, providerId }: { model: string; providerId: string },
+): AsyncIterable<Landings> {
+  const stop = new AbortController();
   let landings: Landings = [];
-  for await (const item of await api.doGetBatchResults({ batchId: providerId, abortSignal: signal })) {
-    landings.push({ id: item.id, outcome: outcomeOf(item) });
-    if (landings.length < perLanding) continue;
-    yield landings;
-    landings = [];
+  try {
+    const open = () => api.doGetBatchResults({ batchId: providerId, abortSignal: stop.signal });
+    const results = (await ask(keeper, model, open))[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value: item } = await timely(keeper, () => results.next());
+      if (done === true) break;
+      landings.push({ id: item.id, outcome: outcomeOf(item) });
+      if (landings.length < perLanding) continue;
+      yield landings;
+      landings = [];
+    }
+    if (landings.length > 0) yield landings;
+  } finally {
+    stop.abort();
   }
-  if (landings.length > 0) yield landings;
 }
 
 async function land({ store, prices, clock }: Keeper, { model }: DueBatch, landings: Landings): Promise<void> {
@@ -245,7 +266,7 @@ async function findLost(keeper: Keeper, batch: DueBatch, api: BatchApi): Promise
   let undecided = false;
   for (const { providerId, pending } of await strangers(keeper, batch, api)) {
     if (pending) undecided = true;
-    else if (await holds(keeper, api, { providerId, ours })) {
+    else if (await holds(keeper, api, { model: batch.model, providerId, ours })) {
       await store.batchSent({ batchId, providerId, pollMs: 0 });
       return collect(keeper, { ...batch, providerId }, api);
     }
@@ -257,9 +278,9 @@ async function findLost(keeper: Keeper, batch: DueBatch, api: BatchApi): Promise
 async function holds(
   keeper: Keeper,
   api: BatchApi,
-  { providerId, ours }: { providerId: string; ours: ReadonlySet<string> },
+  { ours, ...batch }: { model: string; providerId: string; ours: ReadonlySet<string> },
 ): Promise<boolean> {
-  for await (const landings of resultsOf(keeper, api, providerId)) {
+  for await (const landings of resultsOf(keeper, api, batch)) {
     if (landings.some(({ id }) => ours.has(id))) return true;
   }
   return false;
@@ -268,7 +289,7 @@ async function holds(
 /** The batches that began when ours was sent or later, and that are none we know. */
 async function strangers(
   keeper: Keeper,
-  { sentAt }: DueBatch,
+  { model, sentAt }: DueBatch,
   api: BatchApi,
 ): Promise<{ providerId: string; pending: boolean }[]> {
   const list = api.doListBatches?.bind(api);
@@ -278,7 +299,7 @@ async function strangers(
   // The newest come first. Beyond the last page nothing is known, so it must not be read as if nothing were there.
   for (let page = 1; ; page++) {
     assert(page <= mostPages, "too many batches have been made since to find the one that was lost");
-    const { batches, nextCursor } = await timely(keeper, (abortSignal) =>
+    const { batches, nextCursor } = await ask(keeper, model, (abortSignal) =>
       list({ limit: perPage, abortSignal, ...(cursor !== undefined && { cursor }) }),
     );
     for (const { batchId: providerId, status, createdAt } of batches) {
@@ -294,16 +315,40 @@ async function strangers(
   return found.filter(({ providerId }) => !known.has(providerId));
 }
 
-/** Gives a request up after its time. */
-async function timely<T>(
-  { clock, signal, requestMs }: Keeper,
+/** It was not sent: its API is out, or wants no more for a while. */
+class NotAsked extends HoldfastError {}
+
+/**
+ * A request to a batch API, with what stands around every request to a provider.
+ * @throws NotAsked; or what the request does
+ */
+async function ask<T>(keeper: Keeper, model: string, work: (signal: AbortSignal) => PromiseLike<T>): Promise<T> {
+  const { resilience, metrics, signal } = keeper;
+  const name = batchName(model);
+  // What is in a batch counts against no limit per minute. Nobody waits: the next pass comes again.
+  const request = { model: name, tenant: name, tokens: 1, signal, longestWaitMs: 0 };
+  const admission = await admit(resilience, request);
+  if ("failure" in admission) {
+    metrics.attemptsFailed([{ model: name, code: admission.code }]);
+    throw new NotAsked(admission.code, admission.failure.message);
+  }
+  try {
+    const answer = await timely(keeper, work);
+    admission.answered({ usedTokens: 1, headers: {} });
+    return answer;
+  } catch (thrown) {
+    // A batch that is gone says nothing of the API that the others are asked of.
+    if (signal.aborted || (APICallError.isInstance(thrown) && thrown.statusCode === 404)) admission.givenUp();
+    else metrics.attemptsFailed([{ model: name, code: admission.failed(thrown).code }]);
+    throw thrown;
+  }
+}
+
+function timely<T>(
+  { clock, signal, requestMs: ms }: Keeper,
   work: (signal: AbortSignal) => PromiseLike<T>,
 ): Promise<T> {
-  const late = new AbortController();
-  const cancel = clock.timer(requestMs, () => late.abort(new Error(`No answer within ${requestMs} ms.`)));
-  try {
-    return await work(AbortSignal.any([signal, late.signal]));
-  } finally {
-    cancel();
-  }
+  const late = () =>
+    new HoldfastError("model_timeout", `The batch API gave no answer within ${ms} ms.`, { retry: "now" });
+  return withTimeLimit({ clock, ms, signal, late }, work);
 }

@@ -190,9 +190,9 @@ function usageShares(usage: Usage, weights: readonly number[]): Usage[] {
 function attemptShares(attempts: readonly FailedAttempt[], weights: readonly number[]): FailedAttempt[][] {
   const shared = attempts.map(({ usage, costMicros, ...attempt }): FailedAttempt[] => {
     if (usage === undefined) return weights.map(() => attempt);
-    const costs = sharesOf(costMicros ?? 0, weights);
+    const costs = typeof costMicros === "number" ? sharesOf(costMicros, weights) : [];
     return usageShares(usage, weights).map((share, index) => {
-      return { ...attempt, usage: share, costMicros: costMicros == null ? null : costs[index]! };
+      return { ...attempt, usage: share, costMicros: costs[index] ?? null };
     });
   });
   return weights.map((_weight, index) => shared.map((shares) => shares[index]!));

@@ -8,10 +8,23 @@ import type { ProviderSettings } from "./registry.ts";
 export type BatchApi = Experimental_BatchV4<{ readonly text: string }>;
 
 export interface ProviderBatches {
-  /** Whether any provider here has one. */
-  readonly any: boolean;
+  /** Those that have one here. */
+  readonly providers: readonly string[];
   /** That of the model `provider/id`; null: its provider has none, or there is no key for it. */
   of(model: string): BatchApi | null;
+}
+
+/**
+ * What the batch API of a model's provider is called where models are: it has limits and outages of its own, and the same for
+ * all models.
+ */
+export function batchName(model: string): string {
+  return `${splitModelName(model).provider}/batches`;
+}
+
+/** The keys that a model is called with: with a batch API the first alone. */
+export function keysInUse(model: string, keys: readonly string[]): readonly string[] {
+  return model === batchName(model) ? keys.slice(0, 1) : keys;
 }
 
 export function createProviderBatches({
@@ -29,7 +42,7 @@ export function createProviderBatches({
     const baseURL = anthropic?.baseURL ?? "https://api.anthropic.com/v1";
     apis.set("anthropic", createAnthropic({ apiKey: anthropicKey, baseURL }).experimental_batch());
   }
-  return { any: apis.size > 0, of: (model) => apis.get(splitModelName(model).provider) ?? null };
+  return { providers: [...apis.keys()], of: (model) => apis.get(splitModelName(model).provider) ?? null };
 }
 
 function firstKey(keys: string | undefined): string {

@@ -59,11 +59,16 @@ export interface TakenCall {
 }
 
 /**
- * Puts calls of one model into a new batch. Only those whose tasks have come to rest: a task at work may yet decide
+ * Puts calls of one model of the provider into a new batch. Only those whose tasks have come to rest: a task at work may yet decide
  * otherwise. Rows are `TakenCall`; none: there is nothing to send.
  */
-export function takeDeferredStatement(take: { batchId: string; most: number; settleMs: number }): Statement {
-  return { text: takeSql, values: [take.batchId, take.most, take.settleMs] };
+export function takeDeferredStatement(take: {
+  batchId: string;
+  provider: string;
+  most: number;
+  settleMs: number;
+}): Statement {
+  return { text: takeSql, values: [take.batchId, take.most, take.settleMs, take.provider] };
 }
 
 /** The provider has taken the batch, under this name. */
@@ -165,7 +170,8 @@ const waits = "t.status = 'waiting' and c.batch_id is null and c.outcome is null
 
 const takeSql = `
 with next as materialized (
-  select c.model, c.alone from deferred_call c join task t on t.id = c.task_id where ${waits} order by c.id limit 1
+  select c.model, c.alone from deferred_call c join task t on t.id = c.task_id where ${waits} and split_part(c.model, '/', 1) = $4
+  order by c.id limit 1
 ), picked as materialized (
   select c.id from deferred_call c join task t on t.id = c.task_id
   where ${waits} and (c.model, c.alone) in (select model, alone from next)
