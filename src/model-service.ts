@@ -45,7 +45,7 @@ export function createModelService({
       createEmbeddingGateway({ ...deps, prices, providers: createEmbeddingModels(settings.providers) }),
       { clock, ...config.gateway?.embeddings },
     ),
-    keys: createVirtualKeys({ store, newId, clock: edge.clock }),
+    keys: createVirtualKeys({ store, newId, clock }),
     routes: namedRoutes(config.gateway),
     requireModel: (name) => void providers.model(name),
     prices,

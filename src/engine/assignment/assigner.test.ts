@@ -47,7 +47,8 @@ function open({ assignment = { embeddings: model }, embed, sessions = {}, hosted
       const word = Object.keys(directions).find((each) => text.includes(each));
       return word === undefined ? [0.1, 0.1, 1] : directions[word]!;
     });
-    return { vectors, usage: { input: texts.length * 100, cached: 0, output: 0, reasoning: 0, estimated: false } };
+    const usage = { input: texts.length * 100, cached: 0, output: 0, reasoning: 0, estimated: false };
+    return { vectors, usage, attempts: [] };
   };
   const assigner = createAssigner({
     rules: assignmentRules({ assignment, agents: [...named.values()] })!,
@@ -178,7 +179,7 @@ describe("An embedding model that cannot be asked", () => {
   test("or gives too few vectors, or empty ones, is one that cannot be asked", async () => {
     const usage = { input: 1, cached: 0, output: 0, reasoning: 0, estimated: false };
     for (const vectors of [[], [[], []]]) {
-      const { assign } = open({ embed: async () => ({ vectors, usage }) });
+      const { assign } = open({ embed: async () => ({ vectors, usage, attempts: [] }) });
       assert.equal((await assign("Where are my orders?")).method, "words");
     }
   });

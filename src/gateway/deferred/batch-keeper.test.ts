@@ -6,6 +6,7 @@ import { createPrices } from "../cost.ts";
 import type { Gate } from "../gate/gate.ts";
 import type { BatchApi } from "../providers/batches.ts";
 import { createResilience } from "../resilience/resilience.ts";
+import type { Clock } from "../../platform/clock.ts";
 import { UnavailableError } from "../../platform/errors.ts";
 import { silentLogger } from "../../telemetry/log.ts";
 import { createVirtualClock } from "../../testing/virtual-clock.ts";
@@ -22,15 +23,10 @@ interface Scene {
   readonly answer: (request: string) => unknown;
 }
 
-/** A store in memory, APIs that answer as they are told, and a gate that keeps to what a refusal says. */
-function open({ waiting = [], batches = [], answer }: Scene) {
-  const clock = createVirtualClock();
-  const asked: string[] = [];
-  const failed: string[] = [];
-  const ended: string[] = [];
-  const log = { putBack: 0, sent: 0 };
+/** Keeps to what a refusal says. */
+function restingGate(clock: Clock): Gate {
   const restUntil = new Map<string, number>();
-  const gate: Gate = {
+  return {
     enter: ({ model }) => {
       const afterMs = (restUntil.get(model) ?? 0) - clock.monotonic();
       if (afterMs > 0) return Promise.reject(new UnavailableError("model_gate_full", "Full.", { afterMs }));
@@ -41,6 +37,16 @@ function open({ waiting = [], batches = [], answer }: Scene) {
     },
     status: () => [],
   };
+}
+
+/** A store in memory, APIs that answer as they are told, and a gate. */
+function open({ waiting = [], batches = [], answer }: Scene) {
+  const clock = createVirtualClock();
+  const asked: string[] = [];
+  const failed: string[] = [];
+  const ended: string[] = [];
+  const log = { putBack: 0, sent: 0 };
+  const gate = restingGate(clock);
   const breaker = { consecutiveFailures: 2, openMs: 90_000 };
   const resilience = createResilience({ clock, random: () => 0, gate, breaker });
   const apiOf = (provider: string): BatchApi => {
