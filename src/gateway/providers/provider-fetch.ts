@@ -227,14 +227,6 @@ class ReplyBody {
     this.#exchange.leave();
     return Promise.resolve();
   }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    try {
-      for (let next = await this.#exchange.read(); !next.done; next = await this.#exchange.read()) yield next.value;
-    } finally {
-      this.#exchange.leave();
-    }
-  }
 }
 
 /** None was asked for, but some servers pack their replies all the same: then it is read by Node's own means. */
@@ -242,6 +234,14 @@ function readable(reply: Reply): Response {
   const packing = reply.headers.get("content-encoding");
   if (packing !== "gzip" && packing !== "deflate") return reply as unknown as Response;
   const { status, statusText } = reply;
-  const body = ReadableStream.from(reply.body).pipeThrough(new DecompressionStream(packing));
+  const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      const { done, value } = await reply.body.getReader().read();
+      if (done) controller.close();
+      else controller.enqueue(new Uint8Array(value));
+    },
+    cancel: () => reply.body.cancel(),
+  });
+  const body = packed.pipeThrough(new DecompressionStream(packing));
   return new Response(body, { status, statusText, headers: [...reply.headers] });
 }
