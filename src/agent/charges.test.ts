@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { briefOf, failure, stateAfter, turn, type Told } from "../../test/support/journal-builders.ts";
 import { chargesOf } from "./charges.ts";
-import { callsModelNext } from "./decide.ts";
+import { nextCall } from "./decide.ts";
 import { judgedCode, type Entry, type FailedAttempt } from "./journal.ts";
+import type { State } from "./state.ts";
 
+const callsNext = (state: State): boolean => nextCall(state) !== null;
 const usage = { input: 100, cached: 0, output: 20, reasoning: 0, estimated: true };
 const paid: FailedAttempt = {
   model: "a/slow",
@@ -49,9 +51,9 @@ test("budgets count what came to nothing, too, but not as a step", () => {
 
 test("a model is called next whatever time it is, unless something else is due", () => {
   const deadline = briefOf({ deadlineMs: 10 });
-  assert.equal(callsModelNext(stateAfter(deadline)), true, "the deadline may have passed since");
-  assert.equal(callsModelNext(stateAfter(briefOf(), failure(1_000_000))), true, "it had waited until then");
-  assert.equal(callsModelNext(stateAfter(deadline, failure(11))), false, "its time was over before it could");
-  assert.equal(callsModelNext(stateAfter(briefOf(), turn({ text: "Done." }))), false);
-  assert.equal(callsModelNext(stateAfter(briefOf(), failure(null))), false);
+  assert.equal(callsNext(stateAfter(deadline)), true, "the deadline may have passed since");
+  assert.equal(callsNext(stateAfter(briefOf(), failure(1_000_000))), true, "it had waited until then");
+  assert.equal(callsNext(stateAfter(deadline, failure(11))), false, "its time was over before it could");
+  assert.equal(callsNext(stateAfter(briefOf(), turn({ text: "Done." }))), false);
+  assert.equal(callsNext(stateAfter(briefOf(), failure(null))), false);
 });

@@ -19,9 +19,9 @@ export interface Charge {
 /** Only what used something: a refused connection is no charge, nor is an answer that was at hand. */
 export function chargesOf(entry: Entry): readonly Charge[] {
   if (entry.kind === "assignment") return chargeOfAssignment(entry);
-  if (entry.kind !== "model" && entry.kind !== "failure") return [];
+  if (entry.kind !== "model" && entry.kind !== "compression" && entry.kind !== "failure") return [];
   const attempts = entry.attempts.flatMap((attempt) => chargeOf(attempt, entry.at));
-  if (entry.kind === "failure" || isNothing(entry.usage)) return attempts;
+  if (entry.kind === "failure" || entry.model === null || isNothing(entry.usage)) return attempts;
   const { model, at, usage, costMicros } = entry;
   return [...attempts, { model, code: null, at, usage, costMicros }];
 }

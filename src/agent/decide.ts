@@ -3,6 +3,7 @@
  * and nowhere else: questions and an answer in hand before the deadline, the deadline before tools, tools before another
  * model call.
  */
+import { planCompression, type CompressionPlan } from "./compression.ts";
 import { textOf } from "./conversation.ts";
 import { isObject, type Json } from "./json.ts";
 import type { MessageEntry, QuestionKind } from "./journal.ts";
@@ -11,6 +12,8 @@ import { afterMessage, type CallState, type State } from "./state.ts";
 
 export type Action =
   | { readonly type: "call_model"; readonly maxOutputTokens: number }
+  /** Makes room: the model call that comes next would not fit. */
+  | { readonly type: "compress"; readonly plan: CompressionPlan }
   | { readonly type: "run_tools"; readonly calls: readonly CallState[] }
   | { readonly type: "ask"; readonly questions: readonly Question[] }
   /** Nothing to do before `until` (milliseconds since the epoch), or before an event if null. */
@@ -31,6 +34,9 @@ export interface Question {
 const mostRepeats = 3;
 /** So many turns in a row may consist of invalid calls alone. */
 const mostInvalidTurns = 3;
+/** Of its context window, what a model must have left for an answer. */
+const answerShare = 1 / 8;
+const tooLongCode = "model_context_too_long";
 
 /** @param now milliseconds since the epoch */
 export function decide(state: State, now: number): Action {
@@ -46,15 +52,22 @@ export function decide(state: State, now: number): Action {
   );
 }
 
-/** Whether a model was to be called as soon as the task could go on, whatever time it is now. */
-export function callsModelNext(state: State): boolean {
-  return decide(state, Math.max(state.startedAt, state.retryAt ?? 0)).type === "call_model";
+/** The model call that was to be made as soon as the task could go on, whatever time it is now: its input; null: there is none. */
+export function nextCall(state: State): { readonly type: "turn" | "summary"; readonly inputTokens: number } | null {
+  const action = decide(state, Math.max(state.startedAt, state.retryAt ?? 0));
+  if (action.type === "call_model") return { type: "turn", inputTokens: state.contextTokens };
+  if (action.type !== "compress" || action.plan.digestChars === null) return null;
+  return { type: "summary", inputTokens: action.plan.inputTokens };
 }
 
 /** Whether the task has come to a place where a message of the user may stand: before a model turn, or after the answer. */
 export function listens(state: State, now: number): boolean {
   const { type } = decide(state, now);
-  return type === "call_model" || type === "finish";
+  return leadsToModel(type) || type === "finish";
+}
+
+function leadsToModel(type: Action["type"]): boolean {
+  return type === "call_model" || type === "compress";
 }
 
 /**
@@ -68,7 +81,7 @@ export function hears(
 ): boolean {
   if (!listens(state, now)) return false;
   const after = messages.reduce<State>((each, message) => ({ ...each, ...afterMessage(each, message) }), state);
-  return decide(after, now).type === "call_model";
+  return leadsToModel(decide(after, now).type);
 }
 
 function awaitHuman(state: State): Action | undefined {
@@ -97,7 +110,9 @@ function keepDeadline(state: State, now: number): Action | undefined {
 }
 
 function backOff(state: State, now: number): Action | undefined {
-  if (state.fatal !== null) return { type: "fail", error: state.fatal.code, message: state.fatal.message };
+  // What was too long for every model may be made shorter.
+  if (state.fatal !== null && state.fatal.code !== tooLongCode)
+    return { type: "fail", error: state.fatal.code, message: state.fatal.message };
   if (state.retryAt === null || state.retryAt <= now) return undefined;
   return { type: "wait", until: Math.min(state.retryAt, deadlineOf(state)) };
 }
@@ -149,10 +164,45 @@ function callModel(state: State): Action {
     const message = `The model asked for invalid calls ${mostInvalidTurns} turns in a row; the journal says what was wrong.`;
     return { type: "fail", error: "invalid_tool_calls", message };
   }
+  const compression = compress(state);
+  if (compression !== undefined) return compression;
   const room = roomForCall(state);
   return "reached" in room
     ? atLimit(state, room.reached)
     : { type: "call_model", maxOutputTokens: room.maxOutputTokens };
+}
+
+/** The conversation does not fit, or it is plain to see that it will not: something must go before a model is called. */
+function compress(state: State): Action | undefined {
+  const { limits, spent, spentBefore } = state;
+  if (state.tooLong === null && !outgrows(state)) return undefined;
+  const plan = planCompression(state);
+  if (plan === null)
+    return state.tooLong === null ? undefined : { type: "fail", error: tooLongCode, message: beyond(state) };
+  if (plan.digestChars === null) return { type: "compress", plan };
+  const room = roomForCall({ limits, spent, spentBefore, contextTokens: plan.inputTokens });
+  if ("reached" in room) return atLimit(state, room.reached);
+  return { type: "compress", plan: { ...plan, outputTokens: Math.min(plan.outputTokens, room.maxOutputTokens) } };
+}
+
+/** Whether no model of the route is known to have room for the conversation and an answer of some length. */
+function outgrows(state: State): boolean {
+  const { contextTokens, deferred } = state;
+  const { windowTokens } = state.brief;
+  // A turn that is under way elsewhere was asked for with the conversation as it is.
+  if (windowTokens === null || deferred !== null) return false;
+  const room = roomForCall(state);
+  if ("reached" in room) return false;
+  return contextTokens + Math.min(room.maxOutputTokens, windowTokens * answerShare) > windowTokens;
+}
+
+function beyond({ tooLong: why, compressions }: State): string {
+  const done =
+    compressions === 0 ? "Nothing can be left out that would help" : "It was made shorter, and is still too long";
+  return (
+    `${why} ${done}: instructions, tools, prompt and the newest step alone may be too much. Shorten them, or add a model ` +
+    "with a larger context window to the route, and retry the task."
+  );
 }
 
 function atLimit(state: State, limit: LimitCode): Action {

@@ -11,6 +11,7 @@ export type Entry = EntryBody & { readonly seq: number; readonly at: number };
 export type EntryBody =
   | AssignmentEntry
   | ModelEntry
+  | CompressionEntry
   | DeferredEntry
   | IntentEntry
   | ToolEntry
@@ -75,6 +76,29 @@ export interface Saved {
   readonly usage: Usage;
   /** Micro-dollars; null: the price of this model is unknown. */
   readonly costMicros: number | null;
+}
+
+/**
+ * The conversation had grown too long for every model of the route: from here on less of it is shown. The entries before
+ * stay as they are; nothing is lost but from sight.
+ */
+export interface CompressionEntry {
+  readonly kind: "compression";
+  /** So many of the newest model turns, with what followed them, are still shown as they are. */
+  readonly keptTurns: number;
+  /** Outcomes of the newest turn are shown up to this many characters; null: whole. */
+  readonly outcomeChars: number | null;
+  /** Shown in the place of all that was before them but the prompt, the session's history included; null: all of it is shown. */
+  readonly summary: string | null;
+  /** Who wrote the summary, `provider/model`; null: it was made by rule, or there is none. */
+  readonly model: string | null;
+  readonly usage: Usage;
+  /** Micro-dollars; null: the price of this model is unknown. */
+  readonly costMicros: number | null;
+  readonly attempts: readonly FailedAttempt[];
+  /** Estimated input of the next model call, before and after. */
+  readonly tokensBefore: number;
+  readonly tokensAfter: number;
 }
 
 /**

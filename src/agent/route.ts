@@ -112,6 +112,11 @@ export function modelsOf({ candidates }: ModelRoute): readonly string[] {
   return candidates.toSorted((one, other) => one.rank - other.rank).map(({ model }) => model);
 }
 
+/** A model of rules, in this process: it takes what nobody else does. */
+export function isRuleModel(model: string): boolean {
+  return model.startsWith("rules/");
+}
+
 /**
  * Checks a route and fills in what is left out.
  * @throws InvalidInputError `invalid_agent` with the path of what is wrong

@@ -3,17 +3,19 @@
  * can go on with the task.
  */
 import { chargesOf } from "./charges.ts";
+import { compressed } from "./compression.ts";
 import { userMessage, type ToolOutcome } from "./conversation.ts";
-import type { Limits } from "./definition.ts";
+import { defaultLimits, type Limits } from "./definition.ts";
 import { canonicalJson, isObject, type Json } from "./json.ts";
+import { afterFailure, noFailures, type Failing } from "./failures.ts";
 import {
   plannedCalls,
   type Answer,
   type AnswerEntry,
+  type CompressionEntry,
   type DeferredEntry,
   type EndEntry,
   type Entry,
-  type FailureEntry,
   type FinishReason,
   type MessageEntry,
   type ModelEntry,
@@ -31,14 +33,25 @@ export interface Brief {
   readonly limits: Limits;
   /** Milliseconds since the epoch; the deadline counts from here. */
   readonly submittedAt: number;
-  /** Estimated tokens of what every call carries besides this task: instructions, tools, the session's history. */
+  /** Estimated tokens of what every call carries besides the conversation: instructions, tools, context. */
   readonly overheadTokens: number;
+  /** Of what the session held before. */
+  readonly historyTokens: number;
+  /** The largest context window of the route; null: one is unknown. */
+  readonly windowTokens: number | null;
 }
 
-export interface State extends Budget {
+/** Of a task whose journal is only read. */
+export function briefToRead(prompt: string): Brief {
+  return { prompt, limits: defaultLimits, submittedAt: 0, overheadTokens: 0, historyTokens: 0, windowTokens: null };
+}
+
+export interface State extends Budget, Failing {
   readonly brief: Brief;
   readonly prompt: string;
-  /** The task's own messages after the prompt. */
+  /** Shown in the place of the session's history and the older turns; null: they are shown. */
+  readonly summary: string | null;
+  /** The task's own messages after the prompt, but for those that the summary stands for. */
   readonly messages: Transcript;
   /** The calls of the last model turn. */
   readonly calls: readonly CallState[];
@@ -52,11 +65,8 @@ export interface State extends Budget {
   readonly repeats: Tally;
   /** Turns in a row in which every call was invalid. */
   readonly invalidTurns: number;
-  /** Failures in a row of the task itself, and when to try again. */
-  readonly failures: Failures;
-  readonly retryAt: number | null;
-  /** The failure that no retry can mend. */
-  readonly fatal: { readonly code: string; readonly message: string } | null;
+  /** Compressions since the last model turn. */
+  readonly compressions: number;
   /** When the deadline's count began, and how long humans were waited for since. */
   readonly startedAt: number;
   readonly humanMs: number;
@@ -79,16 +89,7 @@ export interface CallState {
   readonly status: "planned" | "asked" | "approved" | "started" | "done";
 }
 
-/** A failure for want of a model passes with the outage, however often it is met: it counts by time and not by number. */
-export interface Failures {
-  /** Not for want of a model. */
-  readonly own: number;
-  readonly outages: number;
-  /** When the first of these outages was met. */
-  readonly outageSince: number | null;
-}
-
-const noFailures: Failures = { own: 0, outages: 0, outageSince: null };
+const fitting: Pick<State, "tooLong" | "compressions"> = { tooLong: null, compressions: 0 };
 const nothingSpent: Spent = { steps: 0, tokens: 0, costMicros: 0 };
 
 export function begin(brief: Brief): State {
@@ -96,6 +97,7 @@ export function begin(brief: Brief): State {
     brief,
     prompt: brief.prompt,
     limits: brief.limits,
+    summary: null,
     messages: Transcript.empty(),
     calls: [],
     finish: null,
@@ -104,12 +106,13 @@ export function begin(brief: Brief): State {
     spentBefore: nothingSpent,
     toolCalls: 0,
     costUnknown: false,
-    contextTokens: brief.overheadTokens + estimateTokens(brief.prompt),
+    contextTokens: contextAtStart(brief, brief.prompt),
     repeats: Tally.empty,
     invalidTurns: 0,
     failures: noFailures,
     retryAt: null,
     fatal: null,
+    ...fitting,
     startedAt: brief.submittedAt,
     humanMs: 0,
     askedAt: null,
@@ -120,9 +123,8 @@ export function begin(brief: Brief): State {
   };
 }
 
-/** Whether a failure with this code is for want of a model that will be there again. */
-export function isOutage(code: string): boolean {
-  return code === "model_unavailable" || code === "model_rate_limited";
+function contextAtStart({ overheadTokens, historyTokens }: Brief, prompt: string): number {
+  return overheadTokens + historyTokens + estimateTokens(prompt);
 }
 
 /** The state after one more entry. It takes as long as the entry's turn is, however long the journal before it. */
@@ -136,6 +138,8 @@ function change(state: State, entry: Entry): Partial<State> {
       return afterModel(state, entry);
     case "assignment":
       return paid(state, entry);
+    case "compression":
+      return { ...afterCompression(state, entry), ...paid(state, entry) };
     case "intent":
       return { calls: withStatus(state.calls, entry.callId, "started") };
     case "tool":
@@ -182,17 +186,21 @@ function afterModel(state: State, entry: ModelEntry & { seq: number; at: number 
     invalidTurns: entry.calls.length > 0 && valid.length === 0 ? state.invalidTurns + 1 : 0,
     failures: noFailures,
     retryAt: null,
+    ...fitting,
   };
 }
 
-function afterFailure({ failures }: State, entry: FailureEntry & { at: number }): Partial<State> {
-  const { own, outages, outageSince } = failures;
+function afterCompression(state: State, entry: CompressionEntry): Partial<State> {
+  // An open call stays with the outcome that is to come.
+  const keptTurns = openCalls(state).length > 0 ? Math.max(1, entry.keptTurns) : entry.keptTurns;
   return {
-    failures: isOutage(entry.code)
-      ? { own, outages: outages + 1, outageSince: outageSince ?? entry.at }
-      : { ...failures, own: own + 1 },
-    retryAt: entry.retryAt,
-    fatal: entry.retryAt === null ? entry : null,
+    ...compressed(state, { ...entry, keptTurns }),
+    contextTokens: entry.tokensAfter,
+    compressions: state.compressions + 1,
+    tooLong: null,
+    failures: noFailures,
+    retryAt: null,
+    fatal: null,
   };
 }
 
@@ -317,22 +325,23 @@ function afterReplay(state: State, entry: ReplayEntry & { at: number }): Partial
     failures: noFailures,
     retryAt: null,
     fatal: null,
+    ...fitting,
     invalidTurns: 0,
     startedAt: entry.at,
     humanMs: 0,
     askedAt: null,
   };
   if (entry.prompt === null) return { ...again, ...beforeNoAnswer(state) };
-  const { overheadTokens } = state.brief;
   return {
     ...again,
     prompt: entry.prompt,
+    summary: null,
     messages: Transcript.empty(),
     calls: [],
     finish: null,
     repeats: Tally.empty,
     spentBefore: state.spent,
-    contextTokens: overheadTokens + estimateTokens(entry.prompt),
+    contextTokens: contextAtStart(state.brief, entry.prompt),
   };
 }
 

@@ -74,6 +74,46 @@ export class Transcript implements Iterable<Message> {
     return this.#withTurn([]);
   }
 
+  /** What was said before the first turn, and each turn with what followed it. */
+  parts(): { unanswered: readonly Message[]; turns: readonly (readonly Message[])[] } {
+    const unanswered: Message[] = [];
+    const turns: Message[][] = [];
+    for (const message of this) {
+      if (message.role === "assistant") turns.push([message]);
+      else (turns.at(-1) ?? unanswered).push(message);
+    }
+    return { unanswered, turns };
+  }
+
+  /** With the newest turns alone; what the user said to the last of them stays even where no turn does. */
+  keeping(count: number): Transcript {
+    const { turns } = this.parts();
+    if (count >= turns.length) return this;
+    if (count > 0) return this.#of(turns.slice(-count));
+    const said = turns.at(-1)!.filter(({ role }) => role === "user");
+    return new Transcript(SharedList.empty<Message>(), said, this.text);
+  }
+
+  /** What `keeping` leaves out. */
+  before(count: number): Message[] {
+    const kept = new Set(this.keeping(count));
+    return [...this].filter((message) => !kept.has(message));
+  }
+
+  /** With the outcomes of the last model turn as this makes them. */
+  withOutcomes(change: (outcome: ToolOutcome, callId: string) => ToolOutcome): Transcript {
+    const { unanswered, turns } = this.parts();
+    const changed = (turns.at(-1) ?? []).map((message) =>
+      message.role === "tool" ? { ...message, outcome: change(message.outcome, message.callId) } : message,
+    );
+    return turns.length === 0 ? this : this.#of([unanswered, ...turns.slice(0, -1), changed]);
+  }
+
+  #of(parts: readonly (readonly Message[])[]): Transcript {
+    const settled = SharedList.empty<Message>().with(parts.slice(0, -1).flat());
+    return new Transcript(settled, parts.at(-1) ?? [], this.#settledText);
+  }
+
   #withTurn(turn: readonly Message[]): Transcript {
     return new Transcript(this.#settled, turn, this.#settledText);
   }

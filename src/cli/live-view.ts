@@ -3,7 +3,7 @@ import type { Entry, TaskEvent } from "../client/wire.ts";
 import { fit } from "./columns.ts";
 import { duration } from "./quantities.ts";
 import { oneLine, printable, type Terminal } from "./terminal.ts";
-import { answerText, callText, outcomeText, toldBy } from "./wording.ts";
+import { answerText, callText, outcomeText, shortenedText, toldBy } from "./wording.ts";
 
 export interface LiveView {
   show(event: TaskEvent): void;
@@ -61,6 +61,8 @@ export function createLiveView(terminal: Terminal): LiveView {
         const again = entry.retry_at === null ? "" : ", trying again";
         return note(paint("yellow", `! ${oneLine(entry.message)} (${entry.code})${again}`));
       }
+      case "compression":
+        return note(paint("dim", `  shortened ${shortenedText(entry)}`));
       case "message":
         return note(`${paint("cyan", `${toldBy(entry)}:`)} ${oneLine(entry.prompt)}`);
       default:

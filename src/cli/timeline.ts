@@ -1,6 +1,15 @@
 /** The journal of a task as a story: when, who, what, and what came of it. */
 import { judgedCode } from "../agent/journal.ts";
-import type { Answer, AssignmentEntry, Entry, FailedAttempt, ModelEntry, QuestionEntry, Task } from "../client/wire.ts";
+import type {
+  Answer,
+  AssignmentEntry,
+  CompressionEntry,
+  Entry,
+  FailedAttempt,
+  ModelEntry,
+  QuestionEntry,
+  Task,
+} from "../client/wire.ts";
 import { fit, wrap } from "./columns.ts";
 import { count, duration, money } from "./quantities.ts";
 import { oneLine, printable, type Paint } from "./terminal.ts";
@@ -9,6 +18,7 @@ import {
   callText,
   outcomeText,
   questionText,
+  shortenedText,
   statusFormat,
   statusText,
   toldBy,
@@ -73,6 +83,8 @@ function tell(entry: Entry, options: TimelineOptions): string[] {
       return tellAssignment(entry, options);
     case "model":
       return tellModel(entry, options);
+    case "compression":
+      return tellCompression(entry, options);
     case "deferred":
       return [
         `${paint("cyan", "deferred")} ${paint("dim", `to the batch API of ${entry.model}, until ${entry.until}`)}`,
@@ -148,6 +160,22 @@ function tellModel(entry: ModelEntry, options: TimelineOptions): string[] {
   ];
 }
 
+function tellCompression(entry: CompressionEntry, options: TimelineOptions): string[] {
+  const { paint } = options;
+  const { summary, model, usage, cost_usd: usd, kept_turns: turns, outcome_chars: chars } = entry;
+  const by = model === null ? [] : [model, count(usage.input + usage.output, "token"), money(usd)];
+  const stays = [
+    ...(summary === null ? [] : [`the newest ${count(turns, "turn")} and the prompt stay beside this summary`]),
+    ...(chars === null ? [] : [`outcomes of the newest turn stay up to ${count(chars, "character")}`]),
+  ];
+  return [
+    `${paint("magenta", "shortened")} ${shortenedText(entry)} ${paint("dim", by.join(", "))}`.trimEnd(),
+    ...tellAttempts(entry.attempts, paint),
+    ...stays.map((line) => paint("dim", line)),
+    ...textLines(summary ?? "", options),
+  ];
+}
+
 function tellAttempts(attempts: readonly FailedAttempt[], paint: Paint): string[] {
   return attempts.map(({ model, code, message, ms }) =>
     code === judgedCode
@@ -167,8 +195,8 @@ function tellQuestion(
   ];
 }
 
-function nextTry({ at, retry_at: retryAt }: { at: string; retry_at: string | null }): string {
-  if (retryAt === null) return "and is not tried again";
+function nextTry({ at, retry_at: retryAt, code }: { at: string; retry_at: string | null; code: string }): string {
+  if (retryAt === null) return `and is not tried again${code === "model_context_too_long" ? " as it is" : ""}`;
   return `tries again ${duration(Math.max(0, Date.parse(retryAt) - Date.parse(at)))} later`;
 }
 

@@ -1,6 +1,6 @@
 /** Calls, outcomes, questions and answers, each in a few words. */
 import { isObject, type Json } from "../agent/json.ts";
-import type { AgentResult, Answer, ApprovalKind, ToolOutcome } from "../client/wire.ts";
+import type { AgentResult, Answer, ApprovalKind, CompressionEntry, ToolOutcome } from "../client/wire.ts";
 import { bytes, count, duration, money } from "./quantities.ts";
 import { oneLine } from "./terminal.ts";
 
@@ -22,6 +22,11 @@ export function outcomeText(outcome: ToolOutcome): string {
 }
 
 /** Of a message to a task at work. */
+/** What became of a conversation that was too long. */
+export function shortenedText({ tokens_before: before, tokens_after: after }: CompressionEntry): string {
+  return `the conversation from about ${count(before, "token")} to ${after.toLocaleString("en-US")}`;
+}
+
 export function toldBy({ user_id: userId }: { user_id: string | null }): string {
   return userId === null ? "told" : `told by ${oneLine(userId)}`;
 }

@@ -4,12 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import type { AgentDefinition } from "../agent/definition.ts";
+import { shownMessages } from "../agent/compression.ts";
 import { canonicalJson } from "../agent/json.ts";
-import { userMessage, type AssistantPart, type Message, type Usage } from "../agent/conversation.ts";
-import { callsModelNext, deadlineOf, decide, hears, listens, type Action, type Question } from "../agent/decide.ts";
+import type { AssistantPart, Message, Usage } from "../agent/conversation.ts";
+import { deadlineOf, decide, hears, listens, nextCall, type Action, type Question } from "../agent/decide.ts";
 import type { EntryBody } from "../agent/journal.ts";
 import { estimateTokens } from "../agent/limits.ts";
-import { modelsOf, plainRoute, type ModelRoute } from "../agent/route.ts";
+import { isRuleModel, modelsOf, plainRoute, type ModelRoute } from "../agent/route.ts";
 import { begin, fold, type CallState, type State } from "../agent/state.ts";
 import type { Hub } from "../events/hub.ts";
 import type { DeferredCalls } from "../gateway/deferred/deferred-calls.ts";
@@ -27,9 +28,10 @@ import type { NewId } from "../platform/ids.ts";
 import type { ClaimedTask, TaskInput } from "../store/task-row.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { ToolRunner } from "../tools/tool-runner.ts";
+import { compress, type SummaryRequest } from "./compress-turn.ts";
 import { withinDeadline } from "./deadline.ts";
-import { deferredTurns } from "./deferred-turn.ts";
-import type { EffectContext, Program, Step } from "./program.ts";
+import { deferredTurns, type DeferredTurns } from "./deferred-turn.ts";
+import type { EffectContext, Program, Said, Step } from "./program.ts";
 
 export interface AgentProgramDeps {
   readonly gateway: ModelGateway;
@@ -65,6 +67,7 @@ export function agentProgram(run: Run): Program<State> {
       const action = decide(state, now);
       const limit = { clock: run.deps.clock, deadline: deadlineOf(state) };
       if (action.type === "run_tools") return toolsStep(run, action.calls, limit);
+      if (action.type === "compress") return compressStep(run, state, { ...action, limit });
       if (action.type !== "call_model") return toStep(run, action);
       const call: ModelEffect = (outer) =>
         withinDeadline(limit, outer, (context) => callModel(run, { state, context, action }));
@@ -76,7 +79,7 @@ export function agentProgram(run: Run): Program<State> {
       return turns.next(state, now, turn) ?? { type: "effect", onlyReads: false, run: call };
     },
     failures: (state) => state.failures,
-    lost: (state, call) => (turns.applies(state, call.now) ? [] : lostCall(run, state, call)),
+    lost: (state, call) => lostCall({ ...run, turns }, state, call),
     said: (state) => saidIn(run.task.input, state),
     progress: progressOf,
     // What a turn that is under way elsewhere was not told must not stand before its answer.
@@ -97,18 +100,29 @@ export function progressOf(state: State) {
 }
 
 /** What a task adds to its conversation: what a fork brought along, its prompt, and all that followed. */
-export function saidIn(input: TaskInput, state: State): Message[] {
-  return [...input.history, userMessage(state.prompt, input.context), ...state.messages];
+export function saidIn(input: TaskInput, state: State): Said {
+  const messages = shownMessages(state, { history: input.history, context: input.context });
+  return { messages, standsForAll: state.summary !== null };
 }
 
-function beginTask({ agent, task, history, deps }: Run): State {
-  const carried = JSON.stringify([agent.instructions, deps.tools.specs(agent.tools), history, task.input.context]);
+function beginTask(run: Run): State {
+  const { agent, task, history, deps } = run;
+  const carried = JSON.stringify([agent.instructions, deps.tools.specs(agent.tools), task.input.context]);
   return begin({
     prompt: task.input.prompt,
     limits: { ...agent.limits, ...task.input.limits },
     submittedAt: task.createdAt,
     overheadTokens: estimateTokens(carried),
+    historyTokens: history.length === 0 ? 0 : estimateTokens(JSON.stringify(history)),
+    windowTokens: largestWindow(run),
   });
+}
+
+/** Of the models in the route; null: one is unknown. */
+function largestWindow(run: Run): number | null {
+  const models = modelsOf(routeOf(run)).filter((model) => !isRuleModel(model));
+  const windows = models.map((model) => run.deps.prices.contextWindow(model));
+  return windows.length === 0 || windows.includes(null) ? null : Math.max(...windows.map((tokens) => tokens ?? 0));
 }
 
 type ModelEffect = Extract<Step, { type: "effect" }>["run"];
@@ -121,7 +135,35 @@ function toolsStep(run: Run, calls: readonly CallState[], limit: Parameters<type
   };
 }
 
-function toStep(run: Run, action: Exclude<Action, { type: "call_model" | "run_tools" }>): Step {
+interface Compression extends Extract<Action, { type: "compress" }> {
+  readonly limit: Parameters<typeof withinDeadline>[0];
+}
+
+/** Nobody sees a summary being written, and a message waits until it is: it will be read with what is left. */
+function compressStep(run: Run, state: State, { plan, limit }: Compression): Step {
+  const { deps, agent, task, history } = run;
+  const ask = (request: SummaryRequest, { abandoned, cancelled }: EffectContext): Promise<ModelReply> =>
+    callGateway(deps, {
+      ...request,
+      caller: callerOf(agent, task),
+      signal: abandoned,
+      interruption: cancelled,
+      onDelta: () => {},
+    });
+  return {
+    type: "effect",
+    onlyReads: false,
+    run: (outer) =>
+      withinDeadline(limit, outer, async (context) => {
+        const compressing = { state, plan, history, route: routeOf(run), now: () => deps.clock.now() };
+        const entry = await compress({ ...compressing, ask: (request) => ask(request, context) });
+        deps.metrics.compressed(agent.name, entry);
+        return [entry];
+      }),
+  };
+}
+
+function toStep(run: Run, action: Exclude<Action, { type: "call_model" | "run_tools" | "compress" }>): Step {
   switch (action.type) {
     case "ask":
       return { type: "park", entries: action.questions.map((question) => toEntry(run, question)), until: null };
@@ -160,7 +202,7 @@ async function callModel(run: Run, turn: ModelTurn): Promise<EntryBody[]> {
 function requestOf({ deps, agent, task, history }: Run, state: State, action: Action & { type: "call_model" }) {
   return {
     system: agent.instructions,
-    messages: [...history, userMessage(state.prompt, task.input.context), ...state.messages],
+    messages: shownMessages(state, { history, context: task.input.context }),
     tools: deps.tools.specs(agent.tools),
     maxOutputTokens: action.maxOutputTokens,
   };
@@ -193,12 +235,17 @@ function routeOf({ deps, agent, task }: Run): ModelRoute {
  * sent, and the answer as far as it is known. The most that it could have answered is no better guess: that is all that the
  * task has left, and a crash would end most tasks.
  */
-function lostCall(run: Run, state: State, { text, now }: { text: string; now: number }): EntryBody[] {
-  if (!callsModelNext(state)) return [];
+function lostCall(
+  run: Run & { readonly turns: DeferredTurns },
+  state: State,
+  { text, now }: { text: string; now: number },
+): EntryBody[] {
+  const next = nextCall(state);
+  if (next === null || (next.type === "turn" && run.turns.applies(state, now))) return [];
   const code = "worker_lost";
   const message = "The worker was lost while a model was to be called: the call counts as far as it is known.";
   const model = modelsOf(routeOf(run))[0] ?? "";
-  const tokens = { input: state.contextTokens, output: estimateTokens(text) };
+  const tokens = { input: next.inputTokens, output: estimateTokens(text) };
   const usage: Usage = { ...tokens, cached: 0, reasoning: 0, estimated: true };
   const costMicros = run.deps.prices.costMicros(model, usage, { at: now });
   const attempts = [{ model, code, message, ms: 0, at: now, usage, costMicros }];

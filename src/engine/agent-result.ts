@@ -1,6 +1,5 @@
 /** What a task has come to, as everybody outside the engine sees it. */
-import { defaultLimits } from "../agent/definition.ts";
-import { begin, fold } from "../agent/state.ts";
+import { begin, briefToRead, fold } from "../agent/state.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Store } from "../store/store.ts";
 import type { EndedTask, TaskProgress, TaskRow, TaskStatus } from "../store/task-row.ts";
@@ -52,6 +51,6 @@ export async function resultOf(
 
 async function readProgress({ id, input }: TaskRow, store: Store): Promise<TaskProgress> {
   const entries = (await store.journals([id])).get(id) ?? [];
-  const start = begin({ prompt: input.prompt, limits: defaultLimits, submittedAt: 0, overheadTokens: 0 });
+  const start = begin(briefToRead(input.prompt));
   return progressOf(entries.reduce(fold, start));
 }

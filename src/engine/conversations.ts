@@ -8,14 +8,15 @@
  */
 import type { Message } from "../agent/conversation.ts";
 import type { Entry } from "../agent/journal.ts";
-import { defaultLimits, type Limits } from "../agent/definition.ts";
+import type { Limits } from "../agent/definition.ts";
 import { roughSize } from "../agent/json.ts";
 import { tokensOf } from "../agent/limits.ts";
-import { begin, fold } from "../agent/state.ts";
+import { begin, briefToRead, fold } from "../agent/state.ts";
 import type { Exchanges } from "../store/queries/sessions.ts";
 import type { Store } from "../store/store.ts";
 import type { ClaimedTask, TaskInput } from "../store/task-row.ts";
 import { saidIn } from "./agent-program.ts";
+import type { Said } from "./program.ts";
 
 /** Older exchanges are not shown to the model. */
 export const mostExchanges = 100;
@@ -28,8 +29,7 @@ const mostCachedChars = 32 * 1024 * 1024;
 
 export type Conversations = ReturnType<typeof createConversations>;
 
-interface Exchange {
-  readonly messages: readonly Message[];
+interface Exchange extends Said {
   readonly chars: number;
 }
 
@@ -70,7 +70,7 @@ export function createConversations({ store, mostCached = 1_000 }: { store: Stor
     },
 
     /** The task has completed: what it said is the end of the conversation at the next version. */
-    completed(task: ClaimedTask, said: readonly Message[]): void {
+    completed(task: ClaimedTask, said: Said): void {
       const sessionKey = `${task.tenant} ${task.sessionId}`;
       const known = cached.get(sessionKey);
       const isCurrent = known?.key === `${task.sessionCreatedAt} ${task.sessionVersion}`;
@@ -81,8 +81,8 @@ export function createConversations({ store, mostCached = 1_000 }: { store: Stor
   };
 }
 
-function toExchange(messages: readonly Message[]): Exchange {
-  return { messages, chars: roughSize(messages) };
+function toExchange(said: Said): Exchange {
+  return { ...said, chars: roughSize(said.messages) };
 }
 
 /** What is read of the conversation before a task, oldest first. */
@@ -91,31 +91,50 @@ export async function exchangesBefore(
   { tenant, sessionId, position }: Pick<ClaimedTask, "tenant" | "sessionId" | "position">,
 ): Promise<Exchange[]> {
   const page = { tenant, sessionId, before: position, limit: mostExchanges, mostBytes: mostHistoryBytes };
-  return (await readExchanges(store, page)).map(({ messages }) => toExchange(messages));
+  const rows = await readJournals(store, page);
+  return rows.map(({ input, entries }) => toExchange(saidOf(input, entries)));
 }
 
-/** The messages of the newest exchanges that leave a task with these limits room to work. */
-export function shownOf(exchanges: readonly Exchange[], limits: Pick<Limits, "tokens">): readonly Message[] {
+/**
+ * The messages of the newest exchanges that leave a task with these limits room to work. What a summary stands for is not
+ * shown beside it.
+ */
+export function shownOf(read: readonly Exchange[], limits: Pick<Limits, "tokens">): readonly Message[] {
+  const exchanges = read.slice(
+    Math.max(
+      0,
+      read.findLastIndex(({ standsForAll }) => standsForAll),
+    ),
+  );
   const mostTokens = Math.floor(limits.tokens * historyShare);
   let tokens = 0;
   const tooMuch = exchanges.findLastIndex(({ chars }) => (tokens += tokensOf(chars)) > mostTokens);
   return exchanges.slice(Math.min(tooMuch + 1, exchanges.length - 1)).flatMap(({ messages }) => messages);
 }
 
-/** What each completed task of a session added to the conversation, oldest first. */
+/** What each completed task of a session added to the conversation, as it was said, oldest first. */
 export async function readExchanges(
   store: Store,
   page: Exchanges,
 ): Promise<{ taskId: string; position: number; messages: readonly Message[] }[]> {
-  const rows = (await store.exchanges(page)).toReversed();
-  const journals = rows.length === 0 ? new Map<string, Entry[]>() : await store.journals(rows.map(({ id }) => id));
-  return rows.map(({ id, position, input }) => {
-    return { taskId: id, position, messages: messagesOf(input, journals.get(id) ?? []) };
+  const rows = await readJournals(store, page);
+  return rows.map(({ id, position, input, entries }) => {
+    // Who reads it later reads all of it; only models are shown less.
+    const { messages } = saidOf(
+      input,
+      entries.filter(({ kind }) => kind !== "compression"),
+    );
+    return { taskId: id, position, messages };
   });
 }
 
+async function readJournals(store: Store, page: Exchanges) {
+  const rows = (await store.exchanges(page)).toReversed();
+  const journals = rows.length === 0 ? new Map<string, Entry[]>() : await store.journals(rows.map(({ id }) => id));
+  return rows.map((row) => ({ ...row, entries: journals.get(row.id) ?? [] }));
+}
+
 /** What one completed task added, from its journal. */
-function messagesOf(input: TaskInput, entries: readonly Entry[]): Message[] {
-  const start = begin({ prompt: input.prompt, limits: defaultLimits, submittedAt: 0, overheadTokens: 0 });
-  return saidIn(input, entries.reduce(fold, start));
+function saidOf(input: TaskInput, entries: readonly Entry[]): Said {
+  return saidIn(input, entries.reduce(fold, begin(briefToRead(input.prompt))));
 }

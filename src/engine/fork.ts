@@ -2,7 +2,7 @@
 import type { Message } from "../agent/conversation.ts";
 import { defaultLimits, type AgentDefinition } from "../agent/definition.ts";
 import type { Entry } from "../agent/journal.ts";
-import { begin, fold } from "../agent/state.ts";
+import { begin, briefToRead, fold } from "../agent/state.ts";
 import type { Hub } from "../events/hub.ts";
 import { InvalidInputError } from "../platform/errors.ts";
 import type { NewId } from "../platform/ids.ts";
@@ -83,7 +83,7 @@ interface Steps {
 
 function wholeSteps(entries: readonly Entry[]): Steps {
   let steps: { begin: number; prompt: string | null; ends: number[] } = { begin: 0, prompt: null, ends: [] };
-  let state = begin({ prompt: "", limits: defaultLimits, submittedAt: 0, overheadTokens: 0 });
+  let state = begin(briefToRead(""));
   /** Where the last model turn stands; null: there is none since the beginning. */
   let turn: number | null = null;
   for (const entry of entries) {

@@ -6,7 +6,7 @@
  */
 import type { Message } from "../agent/conversation.ts";
 import type { Entry, EntryBody, MessageEntry } from "../agent/journal.ts";
-import type { Failures } from "../agent/state.ts";
+import type { Failures } from "../agent/failures.ts";
 import type { ClaimedTask, TaskProgress } from "../store/task-row.ts";
 
 export interface Program<State> {
@@ -20,11 +20,17 @@ export interface Program<State> {
   /** What is journaled before anything else when the worker before was lost: the effect that was due may have happened. */
   lost(state: State, call: LostCall): readonly EntryBody[];
   /** What a completed task adds to its conversation. */
-  said(state: State): readonly Message[];
+  said(state: State): Said;
   /** Whether messages of the user have a place here at all. */
   listens(state: State, now: number): boolean;
   /** Whether the task would go on with these messages if they were given to it now. */
   hears(state: State, messages: readonly MessageEntry[], now: number): boolean;
+}
+
+export interface Said {
+  readonly messages: readonly Message[];
+  /** A summary among them holds what was said before, in the tasks before, too: they are not shown any more. */
+  readonly standsForAll: boolean;
 }
 
 /** What is known of a model call whose worker was lost. */
@@ -42,7 +48,7 @@ export interface OpenedProgram {
   readonly progress: () => TaskProgress;
   readonly failures: () => Failures;
   readonly lost: (call: LostCall) => readonly EntryBody[];
-  readonly said: () => readonly Message[];
+  readonly said: () => Said;
   readonly listens: (now: number) => boolean;
   readonly hears: (messages: readonly MessageEntry[], now: number) => boolean;
 }

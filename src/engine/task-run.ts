@@ -3,7 +3,7 @@
  * decided upon is durable before anything follows from it, and nothing is held in memory that the journal does not have.
  */
 import type { EntryBody } from "../agent/journal.ts";
-import { isOutage } from "../agent/state.ts";
+import { isOutage } from "../agent/failures.ts";
 import type { Clock } from "../platform/clock.ts";
 import { HoldfastError, messageOf, type Retry } from "../platform/errors.ts";
 import type { Random } from "../platform/random.ts";

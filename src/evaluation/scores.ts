@@ -1,6 +1,7 @@
 /** What the cases of an evaluation came to on one target, in numbers that stand side by side. */
+import { chargesOf } from "../agent/charges.ts";
 import type { Entry } from "../agent/journal.ts";
-import { paidIn, sumKnown } from "../gateway/cost.ts";
+import { sumKnown } from "../gateway/cost.ts";
 import { percentilesOf } from "../gateway/resilience/samples.ts";
 import type { CaseRun } from "./case-run.ts";
 import type { EvaluationCase } from "./cases.ts";
@@ -91,11 +92,7 @@ function callsOf(entries: readonly Entry[]): MadeCall[] {
 
 /** What every call used and cost: the answers, and the attempts that were paid for all the same. */
 function spentIn(entries: readonly Entry[]): Pick<CaseResult, "tokens" | "costMicros"> {
-  const calls = entries.flatMap((entry) => {
-    if (entry.kind !== "model" && entry.kind !== "failure") return [];
-    const attempts = paidIn(entry.attempts);
-    return entry.kind === "model" ? [entry, ...attempts] : attempts;
-  });
+  const calls = entries.flatMap(chargesOf);
   return {
     tokens: { input: sum(calls.map(({ usage }) => usage.input)), output: sum(calls.map(({ usage }) => usage.output)) },
     costMicros: sumKnown(calls.map(({ costMicros }) => costMicros)),

@@ -7,7 +7,8 @@
  *       unavailable, rate limited  → wait (backoff with full jitter, or what Retry-After says), try it again
  *       timed out, broken off      → the next candidate, if there is one
  *       auth                       → the next candidate
- *       context too long           → the next candidate whose window is not known to be as small
+ *       context too long           → the next candidate whose window is not known to be as small, but no rules: who made the
+ *                                    conversation can make it shorter
  *       content policy, bad request → give up: it is the request that is wrong, for every candidate
  *
  * Where nobody answers, the small model's answer that its judge found wanting is better than none.
@@ -16,7 +17,7 @@
  * would take longer is said to the caller.
  */
 import type { Delta } from "../agent/conversation.ts";
-import type { Candidate } from "../agent/route.ts";
+import { isRuleModel, type Candidate } from "../agent/route.ts";
 import { eitherOf } from "../platform/abort.ts";
 import { assert, type Retry } from "../platform/errors.ts";
 import { attemptCandidate, type AttemptOutcome } from "./call/candidate-attempt.ts";
@@ -109,6 +110,7 @@ async function callRoute(parts: CallParts, call: ModelCall): Promise<ModelReply>
   for (const [index, candidate] of call.plan.order.entries()) {
     const { model } = candidate;
     if (tooFew > 0 && (windowOf(model) ?? Number.POSITIVE_INFINITY) <= tooFew) continue;
+    if (isRuleModel(model) && failures.some(({ code }) => code === "model_context_too_long")) continue;
     const rest = call.plan.order.slice(index + 1);
     const outcome = await tryCandidate(parts, call, { candidate, rest });
     if ("reply" in outcome) return outcome.reply;

@@ -124,6 +124,9 @@ function callMetrics(meter: Meter) {
     unit: "s",
     advice: { explicitBucketBoundaries: seconds.map((bound) => bound / 10) },
   });
+  const compressions = meter.createCounter("holdfast.conversations.compressed", {
+    description: "Conversations made shorter because no model of the route could take them, by who wrote the summary.",
+  });
   const httpDuration = meter.createHistogram("http.server.request.duration", {
     description: "HTTP requests by route.",
     unit: "s",
@@ -142,6 +145,9 @@ function callMetrics(meter: Meter) {
       for (const { model, code } of attempts) if (code !== judgedCode) attemptsFailed.add(1, { model, code });
     },
     taskAssigned: (method: string) => assignments.add(1, { method }),
+    compressed(agent: string, { summary, model }: { summary: string | null; model: string | null }): void {
+      compressions.add(1, { agent, by: summary === null ? "cut" : model === null ? "rules" : "model" });
+    },
     faultInjected: (fault: { model: string; kind: string }) => faultsInjected.add(1, fault),
     tokensUsed,
     /**

@@ -1,7 +1,15 @@
 /** Builders of journals: what a test does not say is what usually happens. */
 import type { AssistantPart, ToolOutcome } from "../../src/agent/conversation.ts";
 import { defaultLimits, type Limits } from "../../src/agent/definition.ts";
-import type { Answer, Entry, EntryBody, ModelEntry, PlannedCall, QuestionKind } from "../../src/agent/journal.ts";
+import type {
+  Answer,
+  CompressionEntry,
+  Entry,
+  EntryBody,
+  ModelEntry,
+  PlannedCall,
+  QuestionKind,
+} from "../../src/agent/journal.ts";
 import type { Json } from "../../src/agent/json.ts";
 import { begin, fold, type Brief, type State } from "../../src/agent/state.ts";
 
@@ -9,7 +17,8 @@ import { begin, fold, type Brief, type State } from "../../src/agent/state.ts";
 export type Told = EntryBody & { readonly at?: number };
 
 export function briefOf(limits: Partial<Limits> = {}, brief: Partial<Omit<Brief, "limits">> = {}): Brief {
-  return { prompt: "Hello", submittedAt: 0, overheadTokens: 0, ...brief, limits: { ...defaultLimits, ...limits } };
+  const none = { submittedAt: 0, overheadTokens: 0, historyTokens: 0, windowTokens: null };
+  return { prompt: "Hello", ...none, ...brief, limits: { ...defaultLimits, ...limits } };
 }
 
 /** The state of a task of which this is the journal. */
@@ -108,6 +117,27 @@ export function message(prompt: string, context: Json = null): Told {
 
 export function failure(retryAt: number | null): Told {
   return { kind: "failure", code: "model_unavailable", message: "no answer", attempts: [], retryAt };
+}
+
+/** Why a model turn could not be made: it was more than any model of the route takes. */
+export function refusal(message = "The prompt is too long."): Told {
+  return { kind: "failure", code: "model_context_too_long", message, attempts: [], retryAt: null };
+}
+
+export function compression(options: Partial<CompressionEntry> = {}): Told {
+  return {
+    kind: "compression",
+    keptTurns: 1,
+    outcomeChars: null,
+    summary: "What was before.",
+    model: "rules/default",
+    usage: { input: 0, cached: 0, output: 0, reasoning: 0, estimated: false },
+    costMicros: 0,
+    attempts: [],
+    tokensBefore: 100,
+    tokensAfter: 50,
+    ...options,
+  };
 }
 
 export function end(status: "completed" | "failed" | "cancelled" = "failed"): Told {

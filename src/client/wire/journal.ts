@@ -9,6 +9,7 @@ export type Entry = EntryBody & { seq: number; at: string };
 export type EntryBody =
   | AssignmentEntry
   | ModelEntry
+  | CompressionEntry
   | { kind: "deferred"; call_id: string; model: string; until: string }
   | { kind: "intent"; call_id: string; tool: string; key: string }
   | { kind: "tool"; call_id: string; tool: string; outcome: ToolOutcome; ms: number }
@@ -52,6 +53,25 @@ export interface ModelEntry {
   hit?: "cache";
   /** With a hit: what the answer took when a model gave it. */
   saved?: { usage: Usage; cost_usd: number | null };
+}
+
+/** The conversation had grown too long for every model of the route: from here on less of it is shown. */
+export interface CompressionEntry {
+  kind: "compression";
+  /** So many of the newest model turns are still shown as they are. */
+  kept_turns: number;
+  /** Outcomes of the newest turn are shown up to this many characters; null: whole. */
+  outcome_chars: number | null;
+  /** Shown in the place of all that was before them but the prompt; null: all of it is shown. */
+  summary: string | null;
+  /** Who wrote it; null: it was made by rule, or there is none. */
+  model: string | null;
+  usage: Usage;
+  cost_usd: number | null;
+  attempts: FailedAttempt[];
+  /** Estimated input of the next model call. */
+  tokens_before: number;
+  tokens_after: number;
 }
 
 /** Tokens of a model call. `input` includes `cached`, `output` includes `reasoning`; `estimated`: nobody reported them. */

@@ -101,6 +101,19 @@ function toWireBody(entry: journal.EntryBody): wire.EntryBody {
       return toWireAssignment(entry);
     case "model":
       return toWireTurn(entry);
+    case "compression":
+      return {
+        kind: "compression",
+        kept_turns: entry.keptTurns,
+        outcome_chars: entry.outcomeChars,
+        summary: entry.summary,
+        model: entry.model,
+        usage: entry.usage,
+        cost_usd: dollars(entry.costMicros),
+        attempts: entry.attempts.map(toWireAttempt),
+        tokens_before: entry.tokensBefore,
+        tokens_after: entry.tokensAfter,
+      };
     case "deferred":
       return { kind: "deferred", call_id: entry.callId, model: entry.model, until: time(entry.until) };
     case "intent":
