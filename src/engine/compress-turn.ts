@@ -52,8 +52,10 @@ type Written = Pick<CompressionEntry, "summary" | "model" | "usage" | "costMicro
 
 const nothingWritten: Written = { summary: null, model: null, usage: noUsage, costMicros: 0, attempts: [] };
 
-async function summarise({ plan, route, ask, now }: Compressing, covered: readonly Message[]): Promise<Written> {
+async function summarise({ plan, route: given, ask, now }: Compressing, covered: readonly Message[]): Promise<Written> {
   // Rules answer requests; they cannot tell what matters in a conversation. Any other candidate can, whatever it is there for.
+  // And a judge of the agent's answers has nothing to say of notes.
+  const { judge: _judge, ...route } = given;
   const models = route.candidates.filter(({ model }) => !isRuleModel(model));
   const candidates = models.map((candidate) => ({ ...candidate, when: {} }));
   const attempts: FailedAttempt[] = [];
