@@ -55,7 +55,13 @@ function taskMetrics(meter: Meter) {
     unit: "s",
     advice: { explicitBucketBoundaries: waits },
   });
+  const compressions = meter.createCounter("holdfast.conversations.compressed", {
+    description: "Conversations made shorter because no model of the route could take them, by who wrote the summary.",
+  });
   return {
+    compressed(agent: string, { summary, model }: { summary: string | null; model: string | null }): void {
+      compressions.add(1, { agent, by: summary === null ? "cut" : model === null ? "rules" : "model" });
+    },
     taskSubmitted: (agent: string) => submitted.add(1, { agent }),
     taskRejected: (code: string) => rejected.add(1, { code }),
     /** @param start.waitedMs how long the task waited, if this is its first run */
@@ -124,9 +130,6 @@ function callMetrics(meter: Meter) {
     unit: "s",
     advice: { explicitBucketBoundaries: seconds.map((bound) => bound / 10) },
   });
-  const compressions = meter.createCounter("holdfast.conversations.compressed", {
-    description: "Conversations made shorter because no model of the route could take them, by who wrote the summary.",
-  });
   const httpDuration = meter.createHistogram("http.server.request.duration", {
     description: "HTTP requests by route.",
     unit: "s",
@@ -145,9 +148,6 @@ function callMetrics(meter: Meter) {
       for (const { model, code } of attempts) if (code !== judgedCode) attemptsFailed.add(1, { model, code });
     },
     taskAssigned: (method: string) => assignments.add(1, { method }),
-    compressed(agent: string, { summary, model }: { summary: string | null; model: string | null }): void {
-      compressions.add(1, { agent, by: summary === null ? "cut" : model === null ? "rules" : "model" });
-    },
     faultInjected: (fault: { model: string; kind: string }) => faultsInjected.add(1, fault),
     tokensUsed,
     /**
