@@ -57,10 +57,8 @@ export function createLiveView(terminal: Terminal): LiveView {
       }
       case "answer":
         return note(paint("dim", `  ${oneLine(entry.by)}: ${answerText(entry.answer)}`));
-      case "failure": {
-        const again = entry.retry_at === null ? "" : ", trying again";
-        return note(paint("yellow", `! ${oneLine(entry.message)} (${entry.code})${again}`));
-      }
+      case "failure":
+        return note(paint("yellow", failureLine(entry)));
       case "compression":
         return note(paint("dim", `  shortened ${shortenedText(entry)}`));
       case "message":
@@ -82,4 +80,8 @@ export function createLiveView(terminal: Terminal): LiveView {
       }
     },
   };
+}
+
+function failureLine({ message, code, retry_at: retryAt }: Entry & { kind: "failure" }): string {
+  return `! ${oneLine(message)} (${code})${retryAt === null ? "" : ", trying again"}`;
 }
