@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { briefOf, failure, stateAfter, turn, type Told } from "../../test/support/journal-builders.ts";
+import { briefOf, compression, failure, stateAfter, turn, type Told } from "../../test/support/journal-builders.ts";
 import { chargesOf } from "./charges.ts";
 import { nextCall } from "./decide.ts";
 import { judgedCode, type Entry, type FailedAttempt } from "./journal.ts";
@@ -41,6 +41,12 @@ test("what used nothing is no charge: an answer that was at hand, a refused conn
   assert.deepEqual(chargesOf(entryOf(turn({ text: "Hi." }))), []);
   assert.deepEqual(chargesOf(entryOf(failed([refused]))), []);
   assert.deepEqual(chargesOf(entryOf({ kind: "end", status: "failed", error: null, message: "" })), []);
+});
+
+test("notes on a conversation are charged as an answer is, and those that rules made are not", () => {
+  const [paidNotes] = chargesOf(entryOf(compression({ model: "a/notes", usage, costMicros: 7 })));
+  assert.deepEqual([paidNotes?.model, paidNotes?.usage, paidNotes?.costMicros], ["a/notes", usage, 7]);
+  assert.deepEqual(chargesOf(entryOf(compression({ model: null, usage, costMicros: 0 }))), []);
 });
 
 test("budgets count what came to nothing, too, but not as a step", () => {
