@@ -3,4 +3,4 @@
 alter table gate_process
   -- Grants from this bucket on count, though they are older than a window.
   add column counts_from  bigint,
-  add column counts_until timestamptz not null default '-infinity';
+  add column counts_until timestamptz;

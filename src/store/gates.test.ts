@@ -37,6 +37,14 @@ for (const { name, open } of await testDatabases()) {
       return (wanted: readonly number[], more: Partial<GateAsk> = {}): Promise<GateAnswer> =>
         gates.askGate({ ...idle, gate, process, wanted, caps: { ...noCaps, ...caps }, ...more });
     };
+    /** Time passes in which somebody asks now and then, as where calls are made. */
+    const elapse = async (ms: number): Promise<void> => {
+      const somebody = asking({});
+      for (let left = ms; left > 0; left -= 1_000) {
+        now += Math.min(left, 1_000);
+        await somebody([]);
+      }
+    };
     const times = (count: number, tokens = 1): number[] => Array.from({ length: count }, () => tokens);
     const news = (more: Partial<GateNews>): GateNews => ({ ...noNews, ...more });
     const refusal = (grantedAt: number, blockMs = 0) => news({ refused: { grantedAt, blockMs } });
@@ -45,12 +53,12 @@ for (const { name, open } of await testDatabases()) {
       const ask = asking({ requests: 5 });
       const first = await ask(times(3));
       assert.deepEqual([first.granted, first.usedRequests, first.againMs], [3, 3, null]);
-      now += 10_400;
+      await elapse(10_400);
       const second = await ask(times(4));
       assert.deepEqual([second.granted, second.limitRequests, second.waiting], [2, 5, 1]);
       // The three of the first second count in 62 of them.
       assert.equal(second.againMs, 62_000 - 10_400);
-      now += 51_599;
+      await elapse(51_599);
       assert.equal((await ask(times(2))).granted, 0);
       now += 1;
       assert.equal((await ask(times(4))).granted, 3);
@@ -67,7 +75,7 @@ for (const { name, open } of await testDatabases()) {
       const ask = asking({ tokens: 1_000 });
       assert.equal((await ask([1])).granted, 1);
       assert.equal((await ask([5_000])).granted, 0);
-      now += 62_000;
+      await elapse(62_000);
       const answer = await ask([5_000, 1]);
       assert.deepEqual([answer.granted, answer.grantedTokens], [1, 1_000]);
     });
@@ -81,7 +89,7 @@ for (const { name, open } of await testDatabases()) {
       assert.deepEqual([answer.againMs, answer.waiting], [1_000, 0]);
       const other = await two([150]);
       assert.deepEqual([other.granted, other.reachTokens], [1, null]);
-      now += 61_000;
+      await elapse(61_000);
       const later = await one([900, 600]);
       assert.deepEqual([later.granted, later.reachTokens], [0, null], "it is near enough, and the others wait for it");
     });
@@ -89,11 +97,26 @@ for (const { name, open } of await testDatabases()) {
     test("what a call did not use is given back to the second it was granted in", async () => {
       const ask = asking({ tokens: 1_000 });
       const { bucket } = await ask([900]);
-      now += 30_000;
+      await elapse(30_000);
       const answer = await ask([700], { adjustments: [{ bucket, requests: 0, tokens: -700 }] });
       assert.deepEqual([answer.granted, answer.usedTokens], [1, 900]);
-      now += 32_000;
+      await elapse(32_000);
       assert.equal((await ask([])).usedTokens, 700);
+    });
+
+    test("after a silence what counted before it goes on counting for a moment, as others may not have told all", async () => {
+      const [one, two] = [asking({ requests: 5 }), asking({ requests: 5 })];
+      assert.equal((await one(times(4))).granted, 4);
+      now += 70_000;
+      const back = await two(times(3));
+      assert.deepEqual([back.granted, back.usedRequests, back.againMs], [1, 5, 2_500]);
+      // The other one made two calls in the meantime, and is still at it.
+      const bucket = Math.floor((now - 5_000) / 1_000);
+      now += 1_000;
+      await one([], { adjustments: [{ bucket, requests: 2, tokens: 0 }] });
+      now += 1_500;
+      const then = await two(times(3));
+      assert.deepEqual([then.granted, then.usedRequests], [2, 5]);
     });
 
     test("calls under way count in all processes, until one is not heard of any more", async () => {

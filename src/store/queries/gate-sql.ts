@@ -211,7 +211,7 @@ with ${clock}, heard as materialized (
     (gate, process, in_flight, alive_until, head_tokens, waiting_until, served_at, counts_from, counts_until)
   select $1, $7::uuid, $9::float8 + f.requests, c.at + ${aliveFor}, h.tokens,
     c.at + coalesce(least(a.ms, $2) + 2000, 0) * interval '1 millisecond', case when f.requests > 0 then c.at end,
-    hz.counts_from, coalesce(hz.counts_until, '-infinity')
+    hz.counts_from, hz.counts_until
   from clock c cross join horizon hz cross join fits f left join head h on true left join again a on true
   on conflict (gate, process) do update
   set in_flight = excluded.in_flight, alive_until = excluded.alive_until, head_tokens = excluded.head_tokens,
