@@ -46,7 +46,7 @@ export async function measureClaims(database: Database): Promise<ClaimRow[]> {
           times.push(performance.now() - begin);
           if (claimed.length !== limit) throw new Error(`${claimed.length} of ${limit} were claimed`);
           turn = turnAfter(turn, claimed, limit);
-          await store.reconcile({ id: worker, running: [] });
+          await store.reconcile({ id: worker, running: [], left: [] });
         }
         times.sort((a, b) => a - b);
         const at = (share: number): string => percentile(times, share).toFixed(2);

@@ -6,12 +6,29 @@ import { estimateTokens } from "../agent/limits.ts";
 import { testDatabases } from "../../test/support/databases.ts";
 import { journalOf, kindsOf, startHoldfast, toolOf, until, type Running } from "../../test/support/running-holdfast.ts";
 import { sql } from "../../test/support/stored-tasks.ts";
-import type { Database } from "../store/database.ts";
+import type { Database, Statement } from "../store/database.ts";
+import { StoreError } from "../store/store-error.ts";
 import type { GatewayScript } from "../testing/scripted-model.ts";
 
 const never = new Promise<never>(() => {});
 const model = "compatible/own";
 const models = { [model]: { price: { input: 1, output: 2 } } };
+
+interface Starting {
+  readonly limits?: { readonly costUsd?: number };
+  readonly database?: Database;
+}
+
+/** A database that does not answer statements of these names. */
+function refusing(database: Database, names: ReadonlySet<string>): Database {
+  const isAway = ({ name }: Statement): boolean => name !== undefined && names.has(name);
+  const lost = (): Promise<never> => Promise.reject(new StoreError("store_unavailable", "The connection was lost."));
+  return {
+    ...database,
+    query: (statement) => (isAway(statement) ? lost() : database.query(statement)),
+    batch: (statements) => (statements.some(isAway) ? lost() : database.batch(statements)),
+  };
+}
 
 for (const { name, open } of await testDatabases()) {
   describe(`A model call whose worker was lost, on ${name}`, () => {
@@ -21,8 +38,8 @@ for (const { name, open } of await testDatabases()) {
     });
     after(() => database.close());
 
-    const start = (script: GatewayScript, limits: { costUsd?: number } = {}): Promise<Running> =>
-      startHoldfast(database, {
+    const start = (script: GatewayScript, { limits = {}, ...at }: Starting = {}): Promise<Running> =>
+      startHoldfast(at.database ?? database, {
         script,
         tools: [toolOf("look", "read", () => "seen")],
         agent: { model, limits },
@@ -112,9 +129,47 @@ for (const { name, open } of await testDatabases()) {
       await holdfast.stop();
     });
 
+    test("is charged when nobody knows whether its reply was written, and the run was left for that", async () => {
+      const away = new Set(["append", "finish"]);
+      const holdfast = await start(() => ({ text: "Done." }), { database: refusing(database, away) });
+      const task = await holdfast.submit({ prompt: "Work" });
+      const isTakenAgain = sql("select id from task where id = $1 and epoch > 1", task.id);
+      await until(async () => (await database.query(isTakenAgain)).length > 0);
+      away.clear();
+      assert.equal((await task.result()).status, "completed");
+      assert.deepEqual(await kindsOf(holdfast, task.id), ["failure", "model", "end"]);
+      assert.deepEqual(
+        (await ledgerOf(task.id)).map(({ code }) => code),
+        ["worker_lost", null],
+      );
+      await holdfast.stop();
+    });
+
+    test("is charged if the task is cancelled before anybody took it over", async () => {
+      const away = new Set<string>();
+      const holdfast = await start(() => ({ gate: never }), { database: refusing(database, away) });
+      const task = await holdfast.submit({ prompt: "Work" });
+      await until(() => holdfast.gateway.requests.length === 1);
+      away.add("claim");
+      await lose(holdfast, task.id);
+      const hosts = sql(
+        "select id from worker where expires_at > holdfast_now() and info->'agents' ? $1",
+        holdfast.agent,
+      );
+      await until(async () => (await database.query(hosts)).length > 0);
+      assert.equal((await task.cancel()).status, "pending");
+      away.clear();
+      assert.equal((await task.result()).status, "cancelled");
+      assert.deepEqual(await kindsOf(holdfast, task.id), ["failure", "end"]);
+      const [row] = await ledgerOf(task.id);
+      assert.ok(row!.code === "worker_lost" && row!.tokens > 0 && row!.cost! > 0);
+      assert.equal(holdfast.gateway.requests.length, 1);
+      await holdfast.stop();
+    });
+
     test("counts against the budget: no call is made beyond it", async () => {
       const holdfast = await start((_request, turn) => (turn === 1 ? { gate: never } : { text: "Done." }), {
-        costUsd: 0.000_001,
+        limits: { costUsd: 0.000_001 },
       });
       const task = await holdfast.submit({ prompt: "Work" });
       await until(() => holdfast.gateway.requests.length === 1);

@@ -197,8 +197,14 @@ for (const { name, open } of await testDatabases()) {
         costMicros: 1,
       };
       const usage = { input: 1, cached: 0, output: 1, reasoning: 0, estimated: false };
-      const old = Array.from({ length: 150 }, (_, n) => ({ ...others, usage, tenant: `tenant-${n % 3}`, at: n }));
-      await store.recordUsage([...old, { ...others, usage, tenant: "tenant-1", at: Date.now() }]);
+      const old = Array.from({ length: 150 }, (_, n) => ({
+        ...others,
+        id: systemId(),
+        usage,
+        tenant: `tenant-${n % 3}`,
+        at: n,
+      }));
+      await store.recordUsage([...old, { ...others, id: systemId(), usage, tenant: "tenant-1", at: Date.now() }]);
       await age(31);
       const past = "update usage set at = at - interval '399 days' where task_id is not null";
       await database.script(past);

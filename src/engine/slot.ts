@@ -59,6 +59,7 @@ export class Slot {
   readonly #inbox: Inbox;
   /** Its journal is open, so that effects may have happened. */
   #hasBegun = false;
+  #isUntold = false;
 
   constructor(deps: SlotDeps, task: ClaimedTask) {
     this.#deps = deps;
@@ -69,6 +70,14 @@ export class Slot {
 
   get tenant(): string {
     return this.#task.tenant;
+  }
+
+  /**
+   * The lease of a run that was left in the middle, which the store has not been told: a model call may have been made that
+   * the journal does not know of.
+   */
+  get untold(): Pick<ClaimedTask, "id" | "epoch"> | undefined {
+    return this.#isUntold ? this.#task : undefined;
   }
 
   /** Runs the task once. Never rejects. */
@@ -123,6 +132,7 @@ export class Slot {
       this.abandon();
       if (error instanceof LeaseLostError) {
         log.warn({ task }, error.message);
+        this.#isUntold = this.#hasBegun;
         return "lost";
       }
       log.error({ task, error: messageOf(error) }, "a run broke; its task is given back");
@@ -161,11 +171,13 @@ export class Slot {
   async #release(pauseMs: number): Promise<void> {
     const { store, hub, log } = this.#deps;
     const { id: taskId, epoch } = this.#task;
+    // A run that broke may have made a call whose reply it could not write.
+    const callMayBeLost = this.#hasBegun && pauseMs > 0;
     try {
-      // A run that broke may have made a call whose reply it could not write.
-      await store.release({ taskId, epoch, pauseMs, callMayBeLost: this.#hasBegun && pauseMs > 0 });
+      await store.release({ taskId, epoch, pauseMs, callMayBeLost });
       hub.hint({ type: "work" });
     } catch (error) {
+      this.#isUntold = callMayBeLost;
       logStoreTrouble(log, error, `cannot give task ${taskId} back; trying again later`);
     }
   }

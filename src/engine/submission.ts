@@ -49,7 +49,7 @@ export async function submitTask(deps: SubmissionDeps, tenant: string, request: 
   const { agent, assignment } = whose;
   const id = newId();
   const identity = { id, tenant, sessionId: request.sessionId ?? id, requestHash, assignment };
-  const task = { ...toNewTask(request, agent, identity), resultTo: request.resultTo };
+  const task = { ...toNewTask(request, agent, identity), resultTo: request.resultTo, key: request.key };
   const whileBusy = whileBusyOf(request);
   const admitted = await backlog.admit(task).catch(async (refusal: unknown) => {
     // What was accepted before is no new task, however full the queue is now.
@@ -166,7 +166,7 @@ function acceptedResult({ id, sessionId, status }: { id: string; sessionId: stri
 function hashRequest(request: SubmitRequest): string {
   // What is the default is no other request than one that does not say it.
   const whileBusy = request.whileBusy === "queue" ? undefined : request.whileBusy;
-  const left = { whileBusy, idempotencyKey: undefined, resultTo: undefined };
+  const left = { whileBusy, idempotencyKey: undefined, resultTo: undefined, key: undefined };
   const asked = JSON.parse(JSON.stringify({ ...request, ...left })) as Json;
   return createHash("sha256").update(canonicalJson(asked)).digest("hex");
 }

@@ -9,7 +9,7 @@ import type { Hub } from "../events/hub.ts";
 import type { Clock } from "../platform/clock.ts";
 import { HoldfastError } from "../platform/errors.ts";
 import type { Store } from "../store/store.ts";
-import { StoreError } from "../store/store-error.ts";
+import { insist, mayPass } from "../store/insist.ts";
 import type { ClaimedTask, TaskProgress, TaskResult } from "../store/task-row.ts";
 import type { Inbox } from "./inbox.ts";
 import type { OpenedProgram } from "./program.ts";
@@ -191,18 +191,12 @@ export class TaskJournal {
   }
 }
 
-/** Writes, and tries again while the database is away. Every write is safe to repeat: it is fenced, and changes nothing twice. */
+/** Every write is safe to repeat: it is fenced, and changes nothing twice. */
 async function persist<Result>(deps: TaskJournalDeps, write: () => Promise<Result>): Promise<Result> {
-  const { clock, task, retryMs, abandoned } = deps;
-  const giveUpAt = clock.monotonic() + retryMs;
-  for (;;) {
-    try {
-      return await write();
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.retry === "never") throw error;
-      const pauseMs = error.retry === "now" ? 10 : error.retry.afterMs;
-      if (clock.monotonic() + pauseMs > giveUpAt) throw new LeaseLostError(task.id, error);
-      await clock.sleep(pauseMs, abandoned);
-    }
+  const { clock, task, retryMs: forMs, abandoned: signal } = deps;
+  try {
+    return await insist(write, { clock, forMs, signal });
+  } catch (error) {
+    throw mayPass(error) ? new LeaseLostError(task.id, error) : error;
   }
 }

@@ -4,7 +4,7 @@ import type { AgentDefinition, Limits } from "../agent/definition.ts";
 import type { Assignment } from "../agent/journal.ts";
 import type { Json, JsonObject } from "../agent/json.ts";
 import { InvalidInputError } from "../platform/errors.ts";
-import type { Deferral, NewTask } from "../store/task-row.ts";
+import type { ChargedKey, Deferral, NewTask } from "../store/task-row.ts";
 
 /**
  * `queue`: it is a task of its own, after those before it. `inject`: it is a message to the task at work, which its next
@@ -48,6 +48,8 @@ export interface TaskRequest {
 export interface SubmitRequest extends TaskRequest {
   /** The carrier that is to bring the result to whoever sent the task; absent: they ask for it. */
   readonly resultTo?: string | undefined;
+  /** The virtual key that pays for it; absent: none. */
+  readonly key?: ChargedKey | undefined;
 }
 
 /** The bounds of what a request may set, inclusive. */

@@ -70,6 +70,8 @@ export class Worker {
   /** Whose turn it is among the tenants that wait. */
   #turn = firstTurn;
   #reconciledAt = Number.NEGATIVE_INFINITY;
+  /** Runs that were left in the middle since, by their tasks; the store may still say that they run here. */
+  readonly #untold = new Map<string, Pick<ClaimedTask, "id" | "epoch">>();
   readonly #wake = createSignal();
   /** Aborts when nothing more is claimed. */
   readonly #stopping = new AbortController();
@@ -166,9 +168,9 @@ export class Worker {
       for (const { taskId, messageId } of interrupts) this.#slots.get(taskId)?.interrupt(messageId);
     };
     while (!this.#stopping.signal.aborted) {
-      const { leaseMs, info } = settings;
+      const { leaseMs, agents, info } = settings;
       const lease = await takeLease(
-        { ...this.#deps, background: this.#background, leaseMs, info, onWishes },
+        { ...this.#deps, background: this.#background, leaseMs, info: { ...info, agents: [...agents] }, onWishes },
         { stopping: this.#stopping.signal, drained: this.#drained.signal },
       );
       if (lease === undefined) return;
@@ -187,14 +189,17 @@ export class Worker {
 
   /**
    * From time to time, what the store says is ours and does not run here is given back: the answer to its claim was lost,
-   * or it could not be given back when it should have been. Nothing is claimed meanwhile.
+   * its run was left because nobody knew whether a write had come through, or it could not be given back when it should
+   * have been. Nothing is claimed meanwhile.
    */
   async #reconcile({ workerId }: Lease): Promise<void> {
     const { store, clock, log } = this.#deps;
     if (this.#reserved > 0 || !this.#reconcileIsDue()) return;
     this.#behind = true;
     try {
-      const freed = await store.reconcile({ id: workerId, running: [...this.#slots.keys()] });
+      const left = [...this.#untold.values()];
+      const freed = await store.reconcile({ id: workerId, running: [...this.#slots.keys()], left });
+      for (const { id } of left) this.#untold.delete(id);
       if (freed.length > 0) log.warn({ tasks: freed.length }, "gave back tasks that were claimed and did not run");
       this.#reconciledAt = clock.monotonic();
     } catch (error) {
@@ -248,6 +253,7 @@ export class Worker {
       const outcome = await slot.run();
       // After a lost lease the same task may be here again, in another slot.
       if (this.#slots.get(task.id) === slot) this.#slots.delete(task.id);
+      if (slot.untold !== undefined) this.#untold.set(task.id, slot.untold);
       metrics.taskRun(task.agent, outcome);
       hub.changed(task.id);
       // Where how many may run is bounded, another one may now, in whichever process.

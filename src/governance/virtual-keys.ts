@@ -39,6 +39,8 @@ export interface CallCost {
 }
 
 export interface Reservation {
+  /** What the key is charged with until then, in micro-dollars. */
+  readonly micros: number;
   /** What it came to in the end. Called once, however the call ended. */
   settle(used: CallCost): Promise<void>;
 }
@@ -93,6 +95,7 @@ export function createVirtualKeys({ store, newId, clock }: VirtualKeyDeps): Virt
       if (reserved.refusal !== null) throw refusal(reserved.refusal, reserved, key);
       const { day, second } = reserved;
       return {
+        micros: asked.micros,
         settle: ({ micros, tokens }) =>
           store.settleKey({
             id: key.id,

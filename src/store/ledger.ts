@@ -9,7 +9,7 @@ const mostPerFlush = 500;
 
 export function createLedger(database: Database) {
   return {
-    /** Writes down calls that are no task's. Not to be repeated: whoever does not hear of the end may charge twice. */
+    /** Writes down calls that are no task's. It may be repeated: a row is written once. */
     recordUsage: createCoalescer<readonly UsageRow[], void>({
       maxItems: mostPerFlush,
       flush: async (calls) => {

@@ -264,9 +264,19 @@ for (const { name, database, store, desk, empty } of await testStores()) {
       const worker = await desk.worker();
       await desk.claim(worker);
       const other = await desk.held();
-      assert.deepEqual(await store.reconcile({ id: worker, running: [known.id] }), [{ id: lost.id }]);
+      assert.deepEqual(await store.reconcile({ id: worker, running: [known.id], left: [] }), [{ id: lost.id }]);
       const statuses = await Promise.all([known, lost, other].map(async (task) => (await desk.row(task)).status));
       assert.deepEqual(statuses, ["running", "pending", "running"]);
+    });
+
+    test("of what a worker gives back, only a run that was left in the middle may have lost a call", async () => {
+      const tasks = [await desk.submit(), await desk.submit(), await desk.submit()];
+      const worker = await desk.worker();
+      const [left, stale] = await desk.claim(worker);
+      await store.reconcile({ id: worker, running: [], left: [left!, { ...stale!, epoch: stale!.epoch - 1 }] });
+      const again = await desk.claim(await desk.worker());
+      assert.equal(again.length, tasks.length);
+      for (const { id, callMayBeLost } of again) assert.equal(callMayBeLost, id === left!.id, id);
     });
 
     test("who is alone by the lock of its directory takes over everything at once", async () => {

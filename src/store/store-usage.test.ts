@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 import type { Entry, FailedAttempt } from "../agent/journal.ts";
 import { testDatabases } from "../../test/support/databases.ts";
+import { failingDatabase } from "../../test/support/failing-database.ts";
 import { turn } from "../../test/support/journal-builders.ts";
 import { until } from "../../test/support/running-holdfast.ts";
 import { noProgress, openDesk, sql, type Held, type TaskDesk } from "../../test/support/stored-tasks.ts";
@@ -140,12 +141,24 @@ for (const { name, open } of await testDatabases()) {
       const keyId = systemId();
       const call = { model: "openai/gpt-5", code: null, at: 5_000, usage, costMicros: 9 };
       const owner = { tenant: "acme", agent: null, sessionId: null, userId: "ann", keyId };
-      const rows = Array.from({ length: 5 }, () => ({ ...call, ...owner }));
+      const rows = Array.from({ length: 5 }, () => ({ id: systemId(), ...call, ...owner }));
       await Promise.all([store.recordUsage(rows.slice(0, 2)), store.recordUsage(rows.slice(2)), store.recordUsage([])]);
       const found = await database.query(
         sql(`select task_id as task, user_id as "user", cost_micros as cost from usage where key_id = $1`, keyId),
       );
       assert.deepEqual(found, Array(5).fill({ task: null, user: "ann", cost: 9 }));
+    });
+
+    test("a call that is no task's is charged once, although nobody heard that it was", async () => {
+      const keyId = systemId();
+      const owner = { tenant: "acme", agent: null, sessionId: null, userId: null, keyId };
+      const row = { ...owner, id: systemId(), model: "openai/gpt-5", code: null, at: 5_000, usage, costMicros: 9 };
+      const failing = failingDatabase(database, (call) => (call === 1 ? "after" : null));
+      const { recordUsage } = createStore(failing);
+      await assert.rejects(recordUsage([row]), { code: "store_unavailable" });
+      await recordUsage([row, { ...row, id: systemId() }]);
+      const found = await database.query(sql("select id from usage where key_id = $1", keyId));
+      assert.equal(found.length, 2);
     });
 
     test("a task whose worker was lost says so until somebody has written", async () => {
@@ -191,6 +204,27 @@ for (const { name, open } of await testDatabases()) {
       assert.equal((await claimAgain()).callMayBeLost, false, "it came to rest");
     });
 
+    test("a cancel leaves a task whose worker was lost to one that can tell what that cost, if there is any", async () => {
+      const expired = await desk.held();
+      const broken = await desk.held();
+      await desk.expire(expired.worker);
+      await store.reap();
+      await store.release({ taskId: broken.id, epoch: broken.epoch, pauseMs: 60_000, callMayBeLost: true });
+      const host = systemId();
+      await store.registerWorker({ id: host, leaseMs: 60_000, info: { agents: [desk.agent] } });
+      const cancel = ({ id, tenant }: Held) => store.cancel({ tenant, id, by: "bob" });
+      assert.deepEqual([await cancel(expired), await cancel(broken)], ["pending", "waiting"]);
+      const claimed = await desk.claim(host);
+      assert.deepEqual(
+        claimed.map(({ id, cancelRequestedBy, callMayBeLost }) => [id, cancelRequestedBy, callMayBeLost]).sort(),
+        [expired, broken].map(({ id }) => [id, "bob", true]).sort(),
+      );
+      await desk.expire(host);
+      await store.reap();
+      assert.deepEqual([await cancel(expired), await cancel(broken)], ["pending", "pending"]);
+      assert.deepEqual([(await desk.row(expired)).status, (await desk.row(broken)).status], ["cancelled", "cancelled"]);
+    });
+
     describe("summed up", () => {
       const day = Date.UTC(2026, 10, 20);
       const owner = { agent: "clerk", sessionId: "s", userId: "ann", keyId: null };
@@ -199,12 +233,38 @@ for (const { name, open } of await testDatabases()) {
       beforeEach(async () => {
         tenant = systemId();
         await store.recordUsage([
-          { ...call, ...owner, tenant },
-          { ...call, ...owner, tenant, userId: "bob", costMicros: 100 },
-          { ...call, ...owner, tenant, userId: null, agent: null, keyId: "k", at: day + 86_399_999, costMicros: 30 },
-          { ...call, ...owner, tenant, at: day + 86_400_000, model: "compatible/own", costMicros: null },
-          { ...call, ...owner, tenant, code: "model_hedged", usage: { ...usage, estimated: true }, costMicros: 5 },
-          { ...call, ...owner, tenant: systemId(), costMicros: 1_000_000 },
+          { id: systemId(), ...call, ...owner, tenant },
+          { id: systemId(), ...call, ...owner, tenant, userId: "bob", costMicros: 100 },
+          {
+            id: systemId(),
+            ...call,
+            ...owner,
+            tenant,
+            userId: null,
+            agent: null,
+            keyId: "k",
+            at: day + 86_399_999,
+            costMicros: 30,
+          },
+          {
+            id: systemId(),
+            ...call,
+            ...owner,
+            tenant,
+            at: day + 86_400_000,
+            model: "compatible/own",
+            costMicros: null,
+          },
+          {
+            id: systemId(),
+            ...call,
+            ...owner,
+            tenant,
+            code: "model_hedged",
+            usage: { ...usage, estimated: true },
+            costMicros: 5,
+          },
+          { id: systemId(), ...call, ...owner, tenant: systemId(), costMicros: 1_000_000 },
         ]);
       });
       const sums = (report: Partial<UsageReport>) => store.usage({ tenant, by: [], limit: 10, ...report });

@@ -46,6 +46,14 @@ export interface NewTask {
   readonly forkedFrom: string | null;
   /** The carrier that brings the result to whoever sent the task; absent: none. */
   readonly resultTo?: string | undefined;
+  /** The virtual key that pays for it; absent: none. */
+  readonly key?: ChargedKey | undefined;
+}
+
+/** A virtual key, and what it is charged with for a task until the task ends: the most that it may come to. */
+export interface ChargedKey {
+  readonly id: string;
+  readonly chargedMicros: number;
 }
 
 /** A task as a worker gets it, with the lease it now holds. Times are milliseconds since the epoch. */

@@ -47,6 +47,7 @@ import {
   registerWorkerStatement,
   unregisterWorkerStatements,
   type Deaths,
+  type Reconciling,
   type WorkerLease,
 } from "./queries/workers.ts";
 import { StoreError } from "./store-error.ts";
@@ -173,8 +174,7 @@ function createLeaseWrites(database: Database) {
     /** Undefined: the lease is lost. */
     heartbeat: async (worker: WorkerLease) => (await database.query<Wishes>(heartbeatStatement(worker)))[0],
     unregisterWorker: (id: string) => database.batch(unregisterWorkerStatements(id)),
-    reconcile: (worker: { id: string; running: readonly string[] }) =>
-      database.query<{ id: string }>(reconcileStatement(worker)),
+    reconcile: (worker: Reconciling) => database.query<{ id: string }>(reconcileStatement(worker)),
     /** The agents of each worker that lives; null: it does not say. */
     hostedAgents: async () => {
       const rows = await database.query<{ agents: readonly string[] | null }>(hostedAgentsStatement());

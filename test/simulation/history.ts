@@ -21,6 +21,8 @@ export interface TaskChange {
   readonly fromOwner: string | null;
   readonly owner: string | null;
   readonly wasDeadLetter: boolean;
+  /** A call of a lost worker is not charged yet, and some living worker could do it. */
+  readonly owes: boolean;
 }
 
 export interface EntryChange {
@@ -71,7 +73,10 @@ begin
     'task', coalesce(new.id, old.id), 'tenant', coalesce(new.tenant, old.tenant),
     'session', coalesce(new.session_id, old.session_id), 'position', coalesce(new.position, old.position),
     'from', old.status, 'to', new.status, 'fromEpoch', old.epoch, 'epoch', coalesce(new.epoch, old.epoch),
-    'fromOwner', old.lease_owner, 'owner', new.lease_owner, 'wasDeadLetter', coalesce(old.dead_letter, false)));
+    'fromOwner', old.lease_owner, 'owner', new.lease_owner, 'wasDeadLetter', coalesce(old.dead_letter, false),
+    'owes', new.lost_epoch is not null
+      and not exists (select from entry e where e.task_id = new.id and e.epoch > new.lost_epoch)
+      and exists (select from worker w where w.expires_at > holdfast_now() and w.info->'agents' ? new.agent)));
   return null;
 end $$;
 

@@ -26,6 +26,7 @@ export interface ModelCall {
 
 /** What a whole reply was billed at, by the id that the reply carries. */
 export interface Bill {
+  readonly script: string;
   readonly input: number;
   readonly output: number;
 }
@@ -81,7 +82,7 @@ async function answer(options: LanguageModelV4CallOptions, deps: ModelDeps) {
   if (faults.strikes("modelBusy")) throw failure(429, "Too many requests, rate_limit");
   if (faults.modelsAreAway || faults.strikes("modelDown")) throw failure(503, "The server is overloaded");
   if (faults.strikes("modelRefuses")) throw failure(400, "invalid_request_error");
-  return { stream: streamOf(partsOf({ options, turn, number }, deps), deps) };
+  return { stream: streamOf(partsOf({ name, options, turn, number }, deps), deps) };
 }
 
 function failure(statusCode: number, message: string): APICallError {
@@ -102,12 +103,13 @@ function readPrompt({ prompt }: LanguageModelV4CallOptions): { name: string; his
 }
 
 interface Reply {
+  readonly name: string;
   readonly options: LanguageModelV4CallOptions;
   readonly turn: ScriptedTurn;
   readonly number: number;
 }
 
-function partsOf({ options, turn, number }: Reply, { book, plant }: ModelDeps): LanguageModelV4StreamPart[] {
+function partsOf({ name, options, turn, number }: Reply, { book, plant }: ModelDeps): LanguageModelV4StreamPart[] {
   // Each reply has an id of its own, in the ids of its calls or in its text.
   const reply = `r${book.bills.size + 1}`;
   const parts: LanguageModelV4StreamPart[] = [{ type: "stream-start", warnings: [] }];
@@ -123,6 +125,7 @@ function partsOf({ options, turn, number }: Reply, { book, plant }: ModelDeps): 
   }
   // Fewer than an engine that counts four characters a token will have expected.
   const bill = {
+    script: name,
     input: Math.ceil(JSON.stringify(options.prompt.map(({ content }) => content)).length / 8),
     output: Math.ceil(JSON.stringify(turn).length / 8),
   };

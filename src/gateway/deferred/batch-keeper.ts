@@ -43,6 +43,7 @@ interface Owner {
 
 /** What nobody waits for any more and was paid for all the same. */
 export interface LateUsage extends Owner {
+  readonly id: string;
   readonly keyId: null;
   readonly model: string;
   readonly code: string;
@@ -252,7 +253,7 @@ async function land({ store, prices, clock }: Keeper, { model }: DueBatch, landi
     const at = clock.now();
     const request = { system: "", messages: [], tools: [] };
     const { usage, costMicros } = replyOf(outcome.result, { model, request, prices, at });
-    return [{ ...owner, keyId: null, model, code: "deferred_late", at, usage, costMicros }];
+    return [{ ...owner, id, keyId: null, model, code: "deferred_late", at, usage, costMicros }];
   });
   if (rows.length > 0) await store.recordUsage(rows);
 }

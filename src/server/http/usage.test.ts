@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { obedientModel } from "../../../test/support/obedient-model.ts";
 import { startService, type TestService } from "../../../test/support/http-service.ts";
 import { InvalidInputError } from "../../platform/errors.ts";
+import { systemId } from "../../platform/ids.ts";
 
 const day = Date.UTC(2026, 10, 20);
 const usage = { input: 100, cached: 40, output: 20, reasoning: 5, estimated: false };
@@ -14,10 +15,10 @@ describe("GET /usage", () => {
   before(async () => {
     service = await startService({ gateway: obedientModel() });
     await service.holdfast.store.recordUsage([
-      { ...call, ...owner, userId: "ann" },
-      { ...call, ...owner, userId: '=HYPERLINK("http://evil")' },
-      { ...call, ...owner, userId: "bob, the builder", model: "compatible/own", costMicros: null },
-      { ...call, ...owner, userId: "ann", tenant: "another", costMicros: 9_999_999 },
+      { id: systemId(), ...call, ...owner, userId: "ann" },
+      { id: systemId(), ...call, ...owner, userId: '=HYPERLINK("http://evil")' },
+      { id: systemId(), ...call, ...owner, userId: "bob, the builder", model: "compatible/own", costMicros: null },
+      { id: systemId(), ...call, ...owner, userId: "ann", tenant: "another", costMicros: 9_999_999 },
     ]);
   });
   after(() => service.close());

@@ -3,7 +3,8 @@ import type { Charge } from "../../agent/charges.ts";
 import type { CallCost, Reservation } from "../../governance/virtual-keys.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { UsageRow } from "../../store/queries/usage.ts";
-import type { Service } from "../http/server-deps.ts";
+import { insist } from "../../store/insist.ts";
+import type { ServerDeps } from "../http/server-deps.ts";
 
 export interface Account extends CallCost {
   readonly rows: readonly UsageRow[];
@@ -20,13 +21,17 @@ export function totalOf(charges: readonly Charge[]): CallCost {
   return { micros, tokens };
 }
 
+/** The end of the answer waits for it. */
+const insistMs = 2_000;
+
 /** Never rejects. The answer has been given or is about to be: that an account cannot be written is said in the log. */
 export async function writeAccount(
-  { models, log }: Service,
+  { service: { models, log }, clock }: ServerDeps,
   { rows, reservation, micros, tokens }: Account,
 ): Promise<void> {
+  const { signal } = new AbortController();
   const results = await Promise.allSettled([
-    rows.length === 0 ? undefined : models.recordUsage(rows),
+    rows.length === 0 ? undefined : insist(() => models.recordUsage(rows), { clock, forMs: insistMs, signal }),
     reservation.settle({ micros, tokens }),
   ]);
   for (const result of results) {

@@ -4,6 +4,9 @@
  * The last message of the user is the prompt, what stands before it the task's history, and instructions of the caller are
  * shown to the agent as context: its own stand above them. What the agent says in all its turns is the text of the answer;
  * what it does in between is told as reasoning.
+ *
+ * The task carries the key that it was submitted with: the ledger's rows of its turns name the key, and the task's end
+ * charges the key with what it came to, wherever and whenever that is.
  */
 import type { AgentDefinition } from "../../agent/definition.ts";
 import type { Message } from "../../agent/conversation.ts";
@@ -11,6 +14,7 @@ import type { AgentResult } from "../../engine/agent-result.ts";
 import type { TaskAddress } from "../../engine/watch.ts";
 import type { CallCost, Reservation } from "../../governance/virtual-keys.ts";
 import { HoldfastError, messageOf, NotFoundError } from "../../platform/errors.ts";
+import { isUnavailable } from "../../store/store-error.ts";
 import { routeOf } from "../http/agent-routes.ts";
 import { hasStatus } from "../http/problem.ts";
 import type { ServerDeps } from "../http/server-deps.ts";
@@ -34,7 +38,7 @@ export async function askAgent(deps: ServerDeps, asked: Asked, agent: AgentDefin
   overload.admit();
   const reservation = await reserve(deps, caller, () => mostOf(deps, agent));
   try {
-    const { task } = await engine.submit(caller.tenant, {
+    const { task, created } = await engine.submit(caller.tenant, {
       agent: agent.name,
       prompt,
       history,
@@ -43,11 +47,19 @@ export async function askAgent(deps: ServerDeps, asked: Asked, agent: AgentDefin
       context: call.system === "" ? undefined : { instructions: call.system },
       metadata: call.metadata,
       idempotencyKey,
+      key: caller.key === null ? undefined : { id: caller.key.id, chargedMicros: reservation.micros },
     });
+    // The call that came first pays for the task.
+    if (!created) await writeAccount(deps, { rows: [], reservation, micros: 0, tokens: 0 });
     const address = { tenant: caller.tenant, taskId: task.taskId };
-    return { id: task.taskId, events: events(deps, asked, { address, reservation }) };
+    return {
+      id: task.taskId,
+      events: events(deps, asked, { address, reservation: created ? reservation : undefined }),
+    };
   } catch (error) {
-    await writeAccount(deps.service, { rows: [], reservation, micros: 0, tokens: 0 });
+    // Nobody knows whether the task is stored: the key stays charged, as with a process that dies.
+    if (isUnavailable(error)) throw error;
+    await writeAccount(deps, { rows: [], reservation, micros: 0, tokens: 0 });
     throw error;
   }
 }
@@ -85,7 +97,8 @@ function mostOf({ service, clock }: ServerDeps, agent: AgentDefinition): CallCos
 
 interface Running {
   readonly address: TaskAddress;
-  readonly reservation: Reservation;
+  /** Undefined: another call's pays for the task. */
+  readonly reservation: Reservation | undefined;
 }
 
 async function* events(deps: ServerDeps, { gone }: Asked, running: Running): AsyncGenerator<ReplyEvent> {
@@ -121,14 +134,10 @@ async function giveUp(deps: ServerDeps, running: Running): Promise<void> {
   await settle(deps, running, result);
 }
 
-/** The ledger has the turns of a task from its journal. */
-async function settle(
-  { service }: ServerDeps,
-  { reservation }: Running,
-  { costUsd, tokensUsed }: AgentResult,
-): Promise<void> {
-  const micros = costUsd === null ? null : Math.round(costUsd * 1e6);
-  await writeAccount(service, { rows: [], reservation, micros, tokens: tokensUsed });
+/** What counts against the minute. The money is the task's own to settle, when it ends. */
+async function settle(deps: ServerDeps, { reservation }: Running, { tokensUsed }: AgentResult): Promise<void> {
+  if (reservation === undefined) return;
+  await writeAccount(deps, { rows: [], reservation, micros: null, tokens: tokensUsed });
 }
 
 /** A ceiling ends an agent's answer as it ends a model's. */

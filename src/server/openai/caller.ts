@@ -26,7 +26,7 @@ export function requireAllowed({ key }: Caller, model: string): void {
   throw new HoldfastError("key_model_denied", message, { path: "/model" });
 }
 
-const freeOfCharge: Reservation = { settle: () => Promise.resolve() };
+const freeOfCharge: Reservation = { micros: 0, settle: () => Promise.resolve() };
 
 /**
  * Charges the caller's key, if there is one, with the most that a call may come to.

@@ -149,14 +149,19 @@ async function accountFor(
 ): Promise<void> {
   const { metrics } = deps.service;
   const { keyId, ...owner } = ownerOf(caller, call);
-  const rows = chargesOfCall(ended, deps.clock.now()).map((charge) => ({ ...charge, ...owner, keyId }));
+  const rows = chargesOfCall(ended, deps.clock.now()).map((charge) => ({
+    ...charge,
+    ...owner,
+    id: deps.newId(),
+    keyId,
+  }));
   if ("reply" in ended) {
     metrics.attemptsFailed(ended.reply.attempts);
     if (ended.reply.hit === undefined) metrics.modelCall(ended.reply);
   } else if (ended.error instanceof ModelCallError) metrics.attemptsFailed(ended.error.attempts);
   // The next call with a key must find its budget put right. Where there is none, nobody waits for the ledger.
   if (caller.key === null) deps.lateLedger.add(rows);
-  else await writeAccount(deps.service, { rows, reservation, ...totalOf(rows) });
+  else await writeAccount(deps, { rows, reservation, ...totalOf(rows) });
 }
 
 /** As if it stood in a journal: the answer, and every attempt before it that was paid for all the same. */

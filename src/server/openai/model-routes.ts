@@ -141,8 +141,8 @@ async function embed(deps: ServerDeps, { caller, body, texts, signal }: Embeddin
     throw signal.aborted ? new HoldfastError("request_aborted", "The client has gone.") : error;
   } finally {
     const owner = { tenant: caller.tenant, agent: null, sessionId: null, userId: body.user ?? null };
-    const rows = charges.map((charge) => ({ ...charge, ...owner, keyId: caller.key?.id ?? null }));
-    await writeAccount(deps.service, { rows, reservation, ...totalOf(charges) });
+    const rows = charges.map((charge) => ({ ...charge, ...owner, id: deps.newId(), keyId: caller.key?.id ?? null }));
+    await writeAccount(deps, { rows, reservation, ...totalOf(charges) });
   }
 }
 

@@ -89,7 +89,8 @@ export function anyOf(parameter: string, type: string): string {
 // every running task. The entries are compared with them by a hashed subplan, for the same reason (`is true` allows it).
 const appendSql = `
 with held as materialized (
-  select t.id, t.epoch, t.cancel_requested_by, t.unheard, t.tenant, t.agent, t.session_id, t.user_id from task t
+  select t.id, t.epoch, t.cancel_requested_by, t.unheard, t.tenant, t.agent, t.session_id, t.user_id, t.key_id
+  from task t
   where t.id = ${anyOf("$1", "uuid")} and t.status = 'running'
   order by t.id
   for no key update

@@ -135,9 +135,11 @@ const nextTenant = (tenant: string): string => `(
     order by t.tenant limit 1
   ) next)`;
 
-// Who holds a task after its worker was lost writes first what a call in flight may have cost; any entry of a later lease
-// says that this was done, or that nothing was due.
-const callMayBeLost = `case when t.lost_epoch is null then false else not exists (
+/**
+ * Of the task `t`: who holds it after its worker was lost writes first what a call in flight may have cost; any entry of a
+ * later lease says that this was done, or that nothing was due.
+ */
+export const callMayBeLost = `case when t.lost_epoch is null then false else not exists (
     select from entry e where e.task_id = t.id and e.epoch > t.lost_epoch) end`;
 
 // A worker that is gone from the registry, or about to go, claims nothing: its tasks would be held by nobody for ever. The

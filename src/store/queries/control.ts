@@ -7,13 +7,18 @@
 import type { Answer } from "../../agent/journal.ts";
 import type { Statement } from "../database.ts";
 import { encodeJson } from "../json.ts";
+import { callMayBeLost } from "./claim.ts";
 import { promoteStatement } from "./finish.ts";
 import { forwardIdleStatement } from "./inbox.ts";
 import type { TaskKey } from "./tasks.ts";
+import { settleTasks } from "./virtual-keys.ts";
 
 /**
  * Ends a task that no worker holds, and asks the worker of one that runs. What the task has not heard becomes tasks of
  * their own. The fourth statement's row is `{status}` as it was before, none if there is no such task.
+ *
+ * Where a call of a lost worker is still to be charged, which takes the agent to estimate, the end is left to a worker that
+ * hosts the agent, as if the task ran; if there is none, nobody can charge it, and the task ends here.
  */
 export function cancelStatements({ tenant, id, by }: TaskKey & { by: string }): Statement[] {
   return [
@@ -22,16 +27,20 @@ export function cancelStatements({ tenant, id, by }: TaskKey & { by: string }): 
     {
       text: `
 with target as materialized (
-  select id, tenant, session_id, status, epoch from task where tenant = $1 and id = $2
+  select t.id, t.tenant, t.session_id, t.status, t.epoch,
+    t.status = 'running' or t.status in ('pending', 'waiting') and ${callMayBeLost} and exists (
+      select from worker w where w.expires_at > holdfast_now() and w.info->'agents' ? t.agent) as is_left
+  from task t where t.tenant = $1 and t.id = $2
 ), flagged as (
-  update task t set cancel_requested_by = $3 from target
-  where t.id = target.id and target.status = 'running' and t.cancel_requested_by is null
+  update task t set cancel_requested_by = coalesce(t.cancel_requested_by, $3), wake_at = null,
+    status = case t.status when 'waiting' then 'pending' else t.status end
+  from target where t.id = target.id and target.is_left
 ), ended as (
   update task t set status = 'cancelled', error = 'cancelled', error_message = 'Cancelled by ' || $3 || '.',
     output = coalesce(output, ''),
     cancel_requested_by = $3, wake_at = null, finished_at = holdfast_now()
-  from target where t.id = target.id and target.status in ('pending', 'waiting')
-  returning t.id, t.tenant, t.session_id, t.epoch
+  from target where t.id = target.id and target.status in ('pending', 'waiting') and not target.is_left
+  returning t.id, t.tenant, t.session_id, t.epoch, t.created_at, t.key_id, t.key_charged
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)
   select id, ${nextSeq("ended.id")}, epoch, 'end', holdfast_now(),
@@ -42,7 +51,12 @@ with target as materialized (
 ), counted as (
   update session s set open_tasks = s.open_tasks - 1, updated_at = holdfast_now()
   from ended where s.tenant = ended.tenant and s.id = ended.session_id
-)
+), costly as materialized (
+  -- The row does not say what it cost; an hour, since the journal has the times of processes.
+  select e.*, (select case when count(*) = count(u.cost_micros) then coalesce(sum(u.cost_micros), 0)::bigint end from usage u
+    where u.tenant = e.tenant and u.at > e.created_at - interval '1 hour' and u.task_id = e.id) as cost_micros
+  from ended e where e.key_id is not null
+), ${settleTasks("costly")}
 select status from target`,
       values: [tenant, id, by],
     },
@@ -108,7 +122,8 @@ with target as materialized (
   returning s.open_tasks, s.last_position
 ), revived as (
   update task t set status = 'pending', dead_letter = false, output = null, error = null, error_message = null,
-    finished_at = null, cancel_requested_by = null, wake_at = null, takeovers = 0, position = c.last_position, is_head = c.open_tasks = 1
+    finished_at = null, cancel_requested_by = null, wake_at = null, takeovers = 0, position = c.last_position, is_head = c.open_tasks = 1,
+    key_charged = coalesce(cost_micros, key_charged)
   from target, conversation c where t.id = target.id
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)

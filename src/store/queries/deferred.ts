@@ -138,7 +138,7 @@ export interface LateCall {
   readonly userId: string | null;
 }
 
-/** Rows are `LateCall`, for those among them that nobody waits for; each is told of once. */
+/** Rows are `LateCall`, for those among them that nobody waits for; again, if they land again. */
 export function landDeferredStatement(landings: readonly Landing[]): Statement {
   return {
     text: landSql,
@@ -184,8 +184,8 @@ with next as materialized (
 )
 update deferred_call c set batch_id = $1 from picked p where c.id = p.id returning c.id, c.model, c.request`;
 
-// What lands on a call that was withdrawn, or whose task has ended, is late. It says so in the row, so that it is told of
-// once: a second landing finds neither a row without outcome nor a withdrawn one.
+// What lands on a call that was withdrawn, or whose task has ended, is late. The row says so, and it is told of again if it
+// lands a second time: whoever heard of it first may not have got to write down what it cost.
 const landSql = `
 with held as materialized (
   select id from deferred_call where id = any($1::uuid[]) order by id for no key update
@@ -194,7 +194,7 @@ with held as materialized (
   set outcome = case when c.outcome is null and t.finished_at is null then i.outcome::json else '{"status":"late"}' end,
       request = null
   from unnest($1::uuid[], $2::text[]) as i(id, outcome), held h, task t
-  where c.id = i.id and h.id = i.id and t.id = c.task_id and (c.outcome is null or c.outcome->>'status' = 'withdrawn')
+  where c.id = i.id and h.id = i.id and t.id = c.task_id and (c.outcome is null or c.outcome->>'status' in ('withdrawn', 'late'))
   returning c.id, c.outcome->>'status' as status, c.task_id
 )
 select l.id, t.tenant, t.agent, t.session_id as "sessionId", t.user_id as "userId"

@@ -7,6 +7,7 @@ import type { Statement } from "../database.ts";
 import { encodeText } from "../json.ts";
 import type { TaskResult } from "../task-row.ts";
 import { anyOf, chargeRows, entryRows, journalArrays, type Append } from "./append.ts";
+import { settleTasks } from "./virtual-keys.ts";
 
 export interface Finish extends Append {
   readonly tenant: string;
@@ -66,7 +67,8 @@ with ended as (
       lease_owner = null, finished_at = holdfast_now()
   where t.id = ${anyOf("$1", "uuid")} and t.status = 'running' and t.unheard = 0
     and t.epoch = ($2::int[])[array_position($1::uuid[], t.id)]
-  returning t.id, t.tenant, t.session_id, t.agent, t.user_id, t.status, t.finished_at
+  returning t.id, t.tenant, t.session_id, t.agent, t.user_id, t.status, t.finished_at, t.created_at, t.cost_micros,
+    t.key_id, t.key_charged
 ), written as (
   insert into entry (task_id, seq, epoch, kind, at, body)
   select i.task_id, i.seq, i.epoch, i.kind, i.at, i.body
@@ -75,7 +77,7 @@ with ended as (
   on conflict do nothing
   returning task_id, seq
 ), charged as (${chargeRows(11, "ended")}
-), counted as (
+), ${settleTasks("ended")}, counted as (
   update session s
   set open_tasks = s.open_tasks - e.ended, version = s.version + e.completed, updated_at = holdfast_now()
   from (

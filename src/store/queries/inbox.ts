@@ -120,7 +120,7 @@ export function hearStatement(hearing: Hearing): Statement {
   return {
     text: `
 with held as materialized (
-  select id, tenant, agent, session_id, user_id from task
+  select id, tenant, agent, session_id, user_id, key_id from task
   where id = $1 and epoch = $2 and status = 'running' for no key update
 ), heard as (
   update inbox m set heard = true, input = '{}', metadata = '{}'

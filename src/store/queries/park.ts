@@ -47,7 +47,7 @@ with held as materialized (
     wake_at = holdfast_now() + $3::float8 * interval '1 millisecond',
     output = $6, steps_used = $7, tokens_used = $8, tool_calls = $9, cost_micros = $10
   from held h where t.id = h.id and h.cancel_requested_by is null
-  returning t.id, t.tenant, t.agent, t.session_id, t.user_id
+  returning t.id, t.tenant, t.agent, t.session_id, t.user_id, t.key_id
 ), input as materialized (
   select i.* from ${entryRows(11)} i join parked p on p.id = i.task_id
 ), written as (

@@ -70,6 +70,8 @@ function toRow({ task, worker }: Submit): Record<string, unknown> {
     request_hash: task.requestHash,
     forked_from: task.forkedFrom,
     result_to: task.resultTo,
+    key_id: task.key?.id,
+    key_charged: task.key?.chargedMicros,
     worker,
   };
 }
@@ -79,7 +81,7 @@ const submitSql = (condition: string): string => `
 with input as materialized (
   select i.* from jsonb_to_recordset($1::jsonb) as i(
     id uuid, tenant text, session_id text, agent text, priority smallint, input jsonb, user_id text, metadata jsonb,
-    idempotency_key text, request_hash text, forked_from uuid, result_to text, worker uuid)
+    idempotency_key text, request_hash text, forked_from uuid, result_to text, key_id uuid, key_charged bigint, worker uuid)
 ), claimant as materialized (
   select id from worker where id in (select worker from input) and expires_at > holdfast_now() order by id for key share
 ), fresh as materialized (
@@ -105,10 +107,10 @@ with input as materialized (
   from fresh f join conversation c on c.tenant = f.tenant and c.id = f.session_id
 ), stored as (
   insert into task (id, tenant, session_id, position, is_head, agent, priority, input, user_id, metadata,
-                    idempotency_key, request_hash, forked_from, result_to, status, lease_owner, epoch, started_at)
+                    idempotency_key, request_hash, forked_from, result_to, key_id, key_charged, status, lease_owner, epoch, started_at)
   select p.id, p.tenant, p.session_id, p.position, p.is_head, p.agent, p.priority, p.input, p.user_id, p.metadata,
-         p.idempotency_key, p.request_hash, p.forked_from, p.result_to, case when claims then 'running' else 'pending' end,
-         case when claims then p.worker end, claims::int, case when claims then holdfast_now() end
+         p.idempotency_key, p.request_hash, p.forked_from, p.result_to, p.key_id, p.key_charged,
+         case when claims then 'running' else 'pending' end, case when claims then p.worker end, claims::int, case when claims then holdfast_now() end
   from placed p cross join lateral (select p.is_head and exists (select from claimant w where w.id = p.worker) as claims) c
   returning id, tenant, session_id, status, position, created_at
 )

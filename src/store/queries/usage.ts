@@ -9,6 +9,8 @@ import { encodeText } from "../json.ts";
 
 /** A call that is no task's, as it stands in the ledger. */
 export interface UsageRow extends Charge {
+  /** Made before the row is written: whoever does not hear of the end writes it again. */
+  readonly id: string;
   readonly tenant: string;
   readonly agent: string | null;
   readonly sessionId: string | null;
@@ -79,25 +81,28 @@ const chargeValues = `c.model, c.code, to_timestamp(c.at / 1000), c.input, c.cac
 export function chargeSql(first: number, tasks: string): string {
   const arrays = ["uuid", "int", ...chargeTypes].map((type, index) => `$${first + index}::${type}[]`).join(", ");
   return `
-  insert into usage (task_id, seq, ${chargeColumns}, tenant, agent, session_id, user_id)
+  insert into usage (task_id, seq, ${chargeColumns}, tenant, agent, session_id, user_id, key_id)
   select c.task_id, c.seq, ${chargeValues},
-    t.tenant, t.agent, t.session_id, t.user_id
+    t.tenant, t.agent, t.session_id, t.user_id, t.key_id
   from unnest(${arrays}) as c(task_id, seq, ${chargeColumns})
   join ${tasks} t on t.id = c.task_id
   where ((c.task_id, c.seq) in (select task_id, seq from written)) is true`;
 }
 
+/** A row that is there already is left as it is. */
 export function usageStatement(rows: readonly UsageRow[]): Statement {
-  const owners = ["tenant", "agent", "session_id", "user_id", "key_id"];
-  const types = [...chargeTypes, ...owners.map(() => "text")];
+  const owners = ["id", "tenant", "agent", "session_id", "user_id", "key_id"];
+  const types = [...chargeTypes, "uuid", ...owners.slice(1).map(() => "text")];
   const arrays = types.map((type, index) => `$${index + 1}::${type}[]`).join(", ");
   return {
     name: "usage",
     text: `insert into usage (${chargeColumns}, ${owners.join(", ")})
            select ${chargeValues}, ${owners.map((owner) => `c.${owner}`).join(", ")}
-           from unnest(${arrays}) as c(${chargeColumns}, ${owners.join(", ")})`,
+           from unnest(${arrays}) as c(${chargeColumns}, ${owners.join(", ")})
+           on conflict (id) where id is not null do nothing`,
     values: [
       ...columnsOf(rows),
+      rows.map(({ id }) => id),
       rows.map(({ tenant }) => tenant),
       rows.map(({ agent }) => agent),
       rows.map(({ sessionId }) => sessionId),

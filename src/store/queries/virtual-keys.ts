@@ -173,6 +173,32 @@ select asked.refusal, (${today})::text as day, moment.second,
     - moment.at at time zone 'utc') * 1000 as "monthLeftMs"
 from asked, moment, recent`;
 
+/**
+ * The part of a statement that ends tasks which puts their keys right: each was charged with the most that its task might
+ * come to. A task without a price leaves it at that. What it cost more than that is spent today.
+ *
+ * Keys are locked in the order of their ids, after the tasks. Tasks without a key cost a look at nothing.
+ * @param ended the CTE with the tasks, whose `cost_micros` is what they came to
+ */
+export function settleTasks(ended: string): string {
+  return `due as materialized (
+  select key_id, cost_micros - key_charged as micros,
+    case when cost_micros > key_charged then ${today} else (created_at at time zone 'utc')::date end as day
+  from ${ended} where key_id is not null and cost_micros is not null
+), payer as materialized (
+  select k.id from virtual_key k where k.id = any (array(select key_id from due)) order by k.id for no key update
+), settled as (
+  update virtual_key k set spent_on = ${today}, day_spent = greatest(0, ${thisDay} + m.day),
+    month_spent = greatest(0, ${thisMonth} + m.month), total_spent = greatest(0, k.total_spent + m.total)
+  from payer p join (
+    select key_id, sum(micros) as total, coalesce(sum(micros) filter (where day = ${today}), 0) as day,
+      coalesce(sum(micros) filter (where date_trunc('month', day) = date_trunc('month', ${today})), 0) as month
+    from due group by key_id
+  ) m on m.key_id = p.id
+  where k.id = p.id
+)`;
+}
+
 /** Puts reservations right. Keys are locked in the order of their ids, as everywhere. */
 export function settleKeysStatements(settlements: readonly SettleKey[]): Statement[] {
   const columns = [

@@ -47,12 +47,21 @@ export function hostedAgentsStatement(): Statement {
   return { text: `select info->'agents' as agents from worker where expires_at > holdfast_now()`, values: [] };
 }
 
-/** Gives back what the store says this worker runs and it does not: a claim or a release whose answer was lost. */
-export function reconcileStatement({ id, running }: { id: string; running: readonly string[] }): Statement {
+export interface Reconciling {
+  readonly id: string;
+  readonly running: readonly string[];
+  /** Tasks whose run was left in the middle: a model call may have been made that the journal does not know of. */
+  readonly left: readonly { readonly id: string; readonly epoch: number }[];
+}
+
+/** Gives back what the store says this worker runs and it does not: a claim, a write or a release whose answer was lost. */
+export function reconcileStatement({ id, running, left }: Reconciling): Statement {
   return {
-    text: `update task set status = 'pending', lease_owner = null
-           where lease_owner = $1 and status = 'running' and not id = any($2::uuid[]) returning id`,
-    values: [id, running],
+    text: `update task t set status = 'pending', lease_owner = null,
+             lost_epoch = case when (t.id, t.epoch) in (select * from unnest($3::uuid[], $4::int[])) then t.epoch
+                               else t.lost_epoch end
+           where t.lease_owner = $1 and t.status = 'running' and not t.id = any($2::uuid[]) returning t.id`,
+    values: [id, running, left.map((task) => task.id), left.map((task) => task.epoch)],
   };
 }
 

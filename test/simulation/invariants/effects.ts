@@ -100,7 +100,7 @@ function checkLimits(
   }
 }
 
-function replyIn({ parts }: Entry & { kind: "model" }): string {
+export function replyIn({ parts }: Entry & { kind: "model" }): string {
   for (const part of parts) {
     if (part.type === "call") return part.id.split("_")[0] ?? "";
     const marked = part.type === "text" ? /\[(r\d+)\]$/.exec(part.text) : null;

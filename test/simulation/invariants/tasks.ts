@@ -62,6 +62,12 @@ class Course {
     this.#checkOwner(change);
     const isLoss = to === "waiting" || this.#endedLeases.has(change.fromOwner ?? "");
     if (from === "running" && to !== "running" && isLoss) this.#lost.add(change.task);
+    const isDropped = from !== "running" && to === "cancelled" && change.owes;
+    this.#verdict.require(
+      !isDropped,
+      "I9",
+      `${nameOf(task)} was cancelled by ${change.actor}, and a loss is not charged.`,
+    );
     this.#tasks.set(task, change);
     if (to === "running" && from !== "running") this.#checkOrder(change);
   }
