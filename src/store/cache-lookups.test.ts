@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
 import { sql } from "../../test/support/stored-tasks.ts";
 import { testStores } from "../../test/support/test-stores.ts";
+import { systemId } from "../platform/ids.ts";
 import type { CacheLookupRow } from "./queries/cache-lookups.ts";
 import type { UsageRow } from "./queries/usage.ts";
 
@@ -11,6 +12,7 @@ const looked = (more: Partial<CacheLookupRow>): CacheLookupRow => {
 };
 
 const paid = (more: Partial<UsageRow["usage"]>, row: Partial<UsageRow> = {}): UsageRow => ({
+  id: systemId(),
   model: "openai/gpt-5",
   code: null,
   at: Date.now(),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemId } from "../../platform/ids.ts";
 import type { UsageRow } from "../../store/queries/usage.ts";
 import { silentLogger } from "../../telemetry/log.ts";
 import { createVirtualClock } from "../../testing/virtual-clock.ts";
@@ -9,6 +10,7 @@ const usage = { input: 1, cached: 0, output: 1, reasoning: 0, estimated: false }
 const owner = { tenant: "default", agent: null, sessionId: null, userId: null, keyId: null };
 const line = (at: number): UsageRow => ({
   ...owner,
+  id: systemId(),
   model: "compatible/llama",
   code: null,
   at,
