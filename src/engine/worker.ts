@@ -168,9 +168,9 @@ export class Worker {
       for (const { taskId, messageId } of interrupts) this.#slots.get(taskId)?.interrupt(messageId);
     };
     while (!this.#stopping.signal.aborted) {
-      const { leaseMs, agents, info } = settings;
+      const { leaseMs, info } = settings;
       const lease = await takeLease(
-        { ...this.#deps, background: this.#background, leaseMs, info: { ...info, agents: [...agents] }, onWishes },
+        { ...this.#deps, background: this.#background, leaseMs, info, onWishes },
         { stopping: this.#stopping.signal, drained: this.#drained.signal },
       );
       if (lease === undefined) return;

@@ -67,6 +67,7 @@ function open({ assignment = { embeddings: model }, embed, sessions = {}, hosted
       recordUsage: async (rows) => void recorded.push(...rows),
     },
     clock,
+    newId: () => "row",
     log: { warn() {} },
     metrics: { taskAssigned: (method) => void counted.push(method) },
   });

@@ -15,6 +15,7 @@ import type { Prices } from "../../gateway/cost.ts";
 import type { EmbeddingGateway } from "../../gateway/embeddings/embedding-gateway.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { assert, InvalidInputError, messageOf } from "../../platform/errors.ts";
+import type { NewId } from "../../platform/ids.ts";
 import type { UsageRow } from "../../store/queries/usage.ts";
 import { gistOf, profileOf } from "./agent-profile.ts";
 import { assignmentRules, type AssignmentRules, type Thresholds } from "./assignment-rules.ts";
@@ -33,6 +34,7 @@ export interface AssignerDeps {
     recordUsage(rows: readonly UsageRow[]): Promise<void>;
   };
   readonly clock: Clock;
+  readonly newId: NewId;
   readonly log: { warn(fields: object, message: string): void };
   readonly metrics: { taskAssigned(method: Assignment["method"] | "refused"): void };
 }
@@ -148,14 +150,14 @@ function comparison(deps: AssignerDeps, profiles: readonly ReturnType<typeof pro
 
 /** In the ledger, but as no task's. Whoever waits for an agent does not wait for it. */
 function recordApart(
-  { store, clock, log }: AssignerDeps,
+  { store, clock, newId, log }: AssignerDeps,
   tenant: string,
   { model, usage, costMicros = null }: Compared["took"],
 ): void {
   if (model === undefined || usage === undefined) return;
   const owner = { tenant, agent: null, sessionId: null, userId: null, keyId: null };
   store
-    .recordUsage([{ model, code: null, at: clock.now(), usage, costMicros, ...owner }])
+    .recordUsage([{ id: newId(), model, code: null, at: clock.now(), usage, costMicros, ...owner }])
     .catch((error: unknown) => log.warn({ error: messageOf(error) }, "a call for embeddings is not accounted for"));
 }
 
