@@ -215,10 +215,10 @@ for (const { name, open } of await testDatabases()) {
       const cancel = ({ id, tenant }: Held) => store.cancel({ tenant, id, by: "bob" });
       assert.deepEqual([await cancel(expired), await cancel(broken)], ["pending", "waiting"]);
       const claimed = await desk.claim(host);
-      assert.deepEqual(
-        claimed.map(({ id, cancelRequestedBy, callMayBeLost }) => [id, cancelRequestedBy, callMayBeLost]).sort(),
-        [expired, broken].map(({ id }) => [id, "bob", true]).sort(),
-      );
+      assert.deepEqual(new Set(claimed.map(({ id }) => id)), new Set([expired.id, broken.id]));
+      for (const { cancelRequestedBy, callMayBeLost } of claimed) {
+        assert.deepEqual([cancelRequestedBy, callMayBeLost], ["bob", true]);
+      }
       await desk.expire(host);
       await store.reap();
       assert.deepEqual([await cancel(expired), await cancel(broken)], ["pending", "pending"]);
