@@ -1,7 +1,7 @@
 /** `holdfast usage`: what calls to models used and cost. */
-import { InvalidArgumentError, type Command } from "commander";
-import type { UsageDimension, UsageSum } from "../client/wire.ts";
-import { usageDimensions as dimensions } from "../store/queries/usage-report.ts";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import type { UsageDimension, UsagePurpose, UsageSum } from "../client/wire.ts";
+import { usageDimensions as dimensions, usagePurposes as purposes } from "../store/queries/usage-report.ts";
 import { withServer, withUrl, type Client, type UrlFlag } from "./connect.ts";
 import { verb, type Context } from "./context.ts";
 import { money, parseDays } from "./quantities.ts";
@@ -39,6 +39,7 @@ export function usageCommand(context: Context): Command {
     .option("--session <id>", "only of this conversation")
     .option("--user <id>", "only of this user")
     .option("-m, --model <name>", "only of this model")
+    .addOption(new Option("--purpose <what>", "only of this purpose").choices(purposes))
     .option("-n, --limit <number>", "at most so many", parseCount, 50)
     .option("--cursor <cursor>", "go on where a list ended")
     .option("--csv", "print comma-separated values")
@@ -54,6 +55,7 @@ interface UsageFlags extends UrlFlag {
   readonly session?: string;
   readonly user?: string;
   readonly model?: string;
+  readonly purpose?: UsagePurpose;
   readonly limit: number;
   readonly cursor?: string;
   readonly csv?: true;
@@ -61,8 +63,8 @@ interface UsageFlags extends UrlFlag {
 }
 
 async function showUsage({ terminal }: Context, client: Client, flags: UsageFlags): Promise<void> {
-  const { by, from, to, agent, session, user, model, limit, cursor } = flags;
-  const query = { by, from, to, agent, session_id: session, user_id: user, model, limit, cursor };
+  const { by, from, to, agent, session, user, model, purpose, limit, cursor } = flags;
+  const query = { by, from, to, agent, session_id: session, user_id: user, model, purpose, limit, cursor };
   if (flags.csv) return terminal.print((await client.usageCsv(query)).trimEnd());
   const page = await client.usage(query);
   if (flags.json) return terminal.json(page);
@@ -98,6 +100,7 @@ const nameOf: Readonly<Record<UsageDimension, (sum: UsageSum) => string>> = {
   model: ({ model }) => oneLine(model ?? "–"),
   day: ({ day }) => day ?? "–",
   key: ({ key_id: id }) => oneLine(id ?? "–"),
+  purpose: ({ purpose }) => purpose ?? "–",
 };
 
 function costOf({ cost_usd: usd, unpriced_calls: unpriced }: UsageSum): string {

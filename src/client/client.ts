@@ -38,6 +38,7 @@ import type {
   TaskSummary,
   Unfinished,
   UsageDimension,
+  UsagePurpose,
   UsageSum,
 } from "./wire.ts";
 
@@ -82,6 +83,7 @@ export interface UsageQuery extends PageQuery {
   readonly session_id?: string | undefined;
   readonly user_id?: string | undefined;
   readonly model?: string | undefined;
+  readonly purpose?: UsagePurpose | undefined;
 }
 
 export type Client = ReturnType<typeof createClient>;

@@ -63,6 +63,7 @@ export type {
   ToolOutcome,
   Unfinished,
   UsageDimension,
+  UsagePurpose,
   UsageSum,
 } from "./wire.ts";
 export {

@@ -64,6 +64,7 @@ for (const { name, database, store } of await testStores()) {
         paid({ estimated: true }),
         paid({ output: 0 }, { model: "openai/embedder" }),
         paid({}, { model: "rules/default" }),
+        paid({}, { purpose: "evaluation" }),
         paid({ cached: 100 }, { at: Date.now() - 25 * 3_600_000 }),
       ]);
       assert.deepEqual(await store.promptCaching(last), [

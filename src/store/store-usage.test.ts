@@ -317,6 +317,19 @@ for (const { name, open } of await testDatabases()) {
         );
       });
 
+      test("by purpose, and of one", async () => {
+        await store.recordUsage([{ id: systemId(), ...call, ...owner, tenant, costMicros: 7, purpose: "evaluation" }]);
+        assert.deepEqual(
+          (await sums({ by: ["purpose"] })).map(({ purpose, calls, costMicros }) => [purpose, calls, costMicros]),
+          [
+            ["production", 5, 145],
+            ["evaluation", 1, 7],
+          ],
+        );
+        assert.deepEqual((await sums({ purpose: "evaluation" }))[0]?.costMicros, 7);
+        assert.deepEqual((await sums({ purpose: "production" }))[0]?.costMicros, 145);
+      });
+
       test("of a stretch of time, of one user, agent, session or model, and in pages", async () => {
         const calls = async (report: Partial<UsageReport>): Promise<number> => (await sums(report))[0]!.calls;
         assert.equal(await calls({ from: day + 1 }), 2);

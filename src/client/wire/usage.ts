@@ -1,6 +1,7 @@
 /** The ledger, summed up. */
 
-export type UsageDimension = "agent" | "session" | "user" | "model" | "day" | "key";
+export type UsageDimension = "agent" | "session" | "user" | "model" | "day" | "key" | "purpose";
+export type UsagePurpose = "production" | "evaluation";
 
 /** What calls to models used and cost, by what was asked for. */
 export interface UsageSum {
@@ -12,6 +13,8 @@ export interface UsageSum {
   day?: string;
   /** The virtual key that was used. */
   key_id?: string | null;
+  /** What the calls were made for. */
+  purpose?: UsagePurpose;
   calls: number;
   /** Of the calls: those that gave no answer that counts, and were paid for. */
   failed_calls: number;

@@ -13,7 +13,7 @@ import type {
   TaskBody,
 } from "../../client/wire.ts";
 import { requestBounds as bounds } from "../../engine/task-request.ts";
-import { usageDimensions } from "../../store/queries/usage-report.ts";
+import { usageDimensions, usagePurposes } from "../../store/queries/usage-report.ts";
 
 interface Range {
   readonly least: number;
@@ -199,6 +199,7 @@ export const usageQuery = z.strictObject({
   session_id: text(bounds.sessionIdChars).optional(),
   user_id: text(bounds.userIdChars).optional(),
   model: text({ least: 1, most: 200 }).optional(),
+  purpose: z.enum(usagePurposes).optional(),
   format: z.enum(["json", "csv"]).optional().describe("Absent: what `Accept` prefers, else JSON."),
   limit: z.int().min(1).max(10_000).default(1_000),
   cursor,

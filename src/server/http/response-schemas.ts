@@ -277,6 +277,7 @@ export const usageSum = z
     model: z.string().exactOptional(),
     day: z.iso.date().exactOptional().describe("In UTC."),
     key_id: z.string().nullable().exactOptional().describe("The virtual key that was used."),
+    purpose: z.enum(["production", "evaluation"]).exactOptional().describe("What the calls were made for."),
     calls: count,
     failed_calls: count.describe("Of the calls: those that gave no answer that counts, and were paid for."),
     estimated_calls: count.describe("Of the calls: those whose tokens nobody reported."),

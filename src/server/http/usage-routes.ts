@@ -20,7 +20,7 @@ export function usageRoutes(app: FastifyInstance, { service: { store }, lateLedg
     {
       schema: documented({
         tag: "usage",
-        summary: "What calls to models used and cost, by agent, session, user, model, day or key",
+        summary: "What calls to models used and cost, by agent, session, user, model, day, key or purpose",
         query: usageQuery,
         answers: {
           200: {
@@ -45,6 +45,7 @@ export function usageRoutes(app: FastifyInstance, { service: { store }, lateLedg
         sessionId: query.session_id,
         userId: query.user_id,
         model: query.model,
+        purpose: query.purpose,
         limit: limit + 1,
         offset,
       });
@@ -67,6 +68,7 @@ const names = {
   model: "model",
   day: "day",
   key: "key_id",
+  purpose: "purpose",
 } as const satisfies Record<UsageDimension, keyof UsageSum>;
 
 const numbers = [
@@ -82,7 +84,7 @@ const numbers = [
 ] as const satisfies (keyof UsageSum)[];
 
 function toWireSum(row: StoredSum): UsageSum {
-  const { agent, session, user, model, day, key } = row;
+  const { agent, session, user, model, day, key, purpose } = row;
   return {
     ...(agent !== undefined && { agent }),
     ...(session !== undefined && { session_id: session }),
@@ -90,6 +92,7 @@ function toWireSum(row: StoredSum): UsageSum {
     ...(model !== undefined && { model }),
     ...(day !== undefined && { day }),
     ...(key !== undefined && { key_id: key }),
+    ...(purpose !== undefined && { purpose }),
     calls: row.calls,
     failed_calls: row.failed,
     estimated_calls: row.estimated,

@@ -18,6 +18,8 @@ describe("GET /usage", () => {
       { id: systemId(), ...call, ...owner, userId: "ann" },
       { id: systemId(), ...call, ...owner, userId: '=HYPERLINK("http://evil")' },
       { id: systemId(), ...call, ...owner, userId: "bob, the builder", model: "compatible/own", costMicros: null },
+      // After the stretches of time that the tests look at.
+      { id: systemId(), ...call, ...owner, userId: "eve", at: day + 2 * 86_400_000, purpose: "evaluation" },
       { id: systemId(), ...call, ...owner, userId: "ann", tenant: "another", costMicros: 9_999_999 },
     ]);
   });
@@ -33,6 +35,13 @@ describe("GET /usage", () => {
     assert.equal(status, 200);
     const one = { model: "openai/gpt-5", day: "2026-11-20", calls: 1, ...sum, ...tokens, cost_usd: 0.0015 };
     assert.deepEqual(json, { items: [one], next_cursor: null });
+  });
+
+  test("tells evaluations apart", async () => {
+    const { json } = await get("?by=purpose&purpose=evaluation");
+    const one = { purpose: "evaluation", calls: 1, ...sum, ...tokens, cost_usd: 0.0015 };
+    assert.deepEqual(json, { items: [one], next_cursor: null });
+    assert.equal((await get("?purpose=other")).status, 400);
   });
 
   test("says of a price that is unknown null, and of how many calls it knows none", async () => {

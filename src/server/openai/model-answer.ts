@@ -1,9 +1,10 @@
 /** A model answers: one call of the gateway, accounted for however it ends. */
-import { chargesOf, type Charge } from "../../agent/charges.ts";
+import type { Charge } from "../../agent/charges.ts";
 import { textOf, type Delta } from "../../agent/conversation.ts";
 import { estimateTokens } from "../../agent/limits.ts";
 import { modelsOf, type ModelRoute } from "../../agent/route.ts";
 import { defaultLimits } from "../../agent/definition.ts";
+import { chargesOfAttempts, chargesOfReply } from "../../gateway/call-charges.ts";
 import { ModelCallError, type CacheOutcome, type ModelReply } from "../../gateway/model-gateway.ts";
 import { hasBudget, type CallCost, type Reservation } from "../../governance/virtual-keys.ts";
 import { eitherOf, neverAborts } from "../../platform/abort.ts";
@@ -164,12 +165,9 @@ async function accountFor(
   else await writeAccount(deps, { rows, reservation, ...totalOf(rows) });
 }
 
-/** As if it stood in a journal: the answer, and every attempt before it that was paid for all the same. */
 function chargesOfCall(ended: Outcome, at: number): readonly Charge[] {
-  if ("reply" in ended) return chargesOf({ ...ended.reply, kind: "model", calls: [], seq: 0, at });
-  if (!(ended.error instanceof ModelCallError)) return [];
-  const { code, message, attempts } = ended.error;
-  return chargesOf({ kind: "failure", code, message, attempts, retryAt: null, seq: 0, at });
+  if ("reply" in ended) return chargesOfReply(ended.reply, at);
+  return ended.error instanceof ModelCallError ? chargesOfAttempts(ended.error.attempts, at) : [];
 }
 
 function clientGone(): HoldfastError {

@@ -2,9 +2,9 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Usage } from "../../agent/conversation.ts";
-import { chargesOf, type Charge } from "../../agent/charges.ts";
-import type { FailedAttempt } from "../../agent/journal.ts";
+import type { Charge } from "../../agent/charges.ts";
 import { tokensOf } from "../../agent/limits.ts";
+import { chargesOfAttempts } from "../../gateway/call-charges.ts";
 import type { EmbeddingReply } from "../../gateway/embeddings/embedding-gateway.ts";
 import { ModelCallError } from "../../gateway/model-gateway.ts";
 import { allows } from "../../governance/virtual-keys.ts";
@@ -134,21 +134,16 @@ async function embed(deps: ServerDeps, { caller, body, texts, signal }: Embeddin
   try {
     const embedded = await models.embeddings.embed({ model, texts, dimensions, tenant: caller.tenant, signal });
     const { usage, attempts } = embedded;
-    charges = [...paidFor(attempts, at), { model, code: null, at, usage, costMicros: priceOf(usage) }];
+    charges = [...chargesOfAttempts(attempts, at), { model, code: null, at, usage, costMicros: priceOf(usage) }];
     return embedded;
   } catch (error) {
-    if (error instanceof ModelCallError) charges = paidFor(error.attempts, at);
+    if (error instanceof ModelCallError) charges = chargesOfAttempts(error.attempts, at);
     throw signal.aborted ? new HoldfastError("request_aborted", "The client has gone.") : error;
   } finally {
     const owner = { tenant: caller.tenant, agent: null, sessionId: null, userId: body.user ?? null };
     const rows = charges.map((charge) => ({ ...charge, ...owner, id: deps.newId(), keyId: caller.key?.id ?? null }));
     await writeAccount(deps, { rows, reservation, ...totalOf(charges) });
   }
-}
-
-/** Attempts that came to nothing and cost something, as if they stood in a journal. */
-function paidFor(attempts: readonly FailedAttempt[], at: number): readonly Charge[] {
-  return chargesOf({ kind: "failure", code: "", message: "", attempts, retryAt: null, seq: 0, at });
 }
 
 function sizeOf(texts: readonly string[]): number {

@@ -56,7 +56,7 @@ export function cacheLookupsStatement({ hours, limit }: { hours: number; limit: 
 
 /**
  * Rows are `PromptCachingRow`, those with the most input first. Only what the provider itself reported counts; embeddings,
- * which say nothing, and the rules in the process, which keep nothing, do not. The ledger's index begins with the tenant: it is entered once for each.
+ * which say nothing, the rules in the process, which keep nothing, and evaluations do not. The ledger's index begins with the tenant: it is entered once for each.
  */
 export function promptCachingStatement({ hours, limit }: { hours: number; limit: number }): Statement {
   return {
@@ -70,7 +70,7 @@ export function promptCachingStatement({ hours, limit }: { hours: number; limit:
            from owner o cross join lateral (
              select model, input, cached from usage
              where tenant = o.tenant and at > holdfast_now() - $1::float8 * interval '1 hour' and not estimated and output > 0
-               and model not like 'rules/%') u
+               and purpose is null and model not like 'rules/%') u
            group by u.model order by sum(u.input) desc, u.model limit $2`,
     values: [hours, limit],
   };

@@ -1,8 +1,11 @@
 /** Sums of the ledger, by whatever is asked for. */
 import type { Statement } from "../database.ts";
 
-export const usageDimensions = ["agent", "session", "user", "model", "day", "key"] as const;
+export const usageDimensions = ["agent", "session", "user", "model", "day", "key", "purpose"] as const;
 export type UsageDimension = (typeof usageDimensions)[number];
+
+export const usagePurposes = ["production", "evaluation"] as const;
+export type UsagePurpose = (typeof usagePurposes)[number];
 
 export interface UsageReport {
   readonly tenant: string;
@@ -15,6 +18,7 @@ export interface UsageReport {
   readonly sessionId?: string | undefined;
   readonly userId?: string | undefined;
   readonly model?: string | undefined;
+  readonly purpose?: UsagePurpose | undefined;
   readonly limit: number;
   /** How many sums come before the first that is wanted. */
   readonly offset?: number;
@@ -29,6 +33,7 @@ export interface UsageSum {
   /** In UTC, as in "2026-11-21". */
   readonly day?: string;
   readonly key?: string | null;
+  readonly purpose?: UsagePurpose;
   readonly calls: number;
   /** Of these: those that gave no answer that counts, of which the tokens are estimates, and whose price is unknown. */
   readonly failed: number;
@@ -49,6 +54,7 @@ const expressions: Readonly<Record<UsageDimension, string>> = {
   model: "model",
   day: "to_char(at at time zone 'UTC', 'YYYY-MM-DD')",
   key: "key_id",
+  purpose: "coalesce(purpose, 'production')",
 };
 
 /** Rows are `UsageSum`, the dearest first; of several days, day after day. */
@@ -65,6 +71,7 @@ export function usageReportStatement(report: UsageReport): Statement {
   where((session) => `session_id = ${session}`, report.sessionId);
   where((user) => `user_id = ${user}`, report.userId);
   where((model) => `model = ${model}`, report.model);
+  where((purpose) => `${expressions.purpose} = ${purpose}`, report.purpose);
   const columns = by.map((dimension) => `${expressions[dimension]} as "${dimension}", `).join("");
   const places = by.map((_, index) => String(index + 1));
   const days = by.flatMap((dimension, index) => (dimension === "day" ? places[index]! : []));

@@ -17,6 +17,8 @@ export interface UsageRow extends Charge {
   readonly userId: string | null;
   /** The virtual key that was used. */
   readonly keyId: string | null;
+  /** Absent: the work itself. */
+  readonly purpose?: "evaluation";
 }
 
 /** One array per column, as in append.ts. */
@@ -91,7 +93,7 @@ export function chargeSql(first: number, tasks: string): string {
 
 /** A row that is there already is left as it is. */
 export function usageStatement(rows: readonly UsageRow[]): Statement {
-  const owners = ["id", "tenant", "agent", "session_id", "user_id", "key_id"];
+  const owners = ["id", "tenant", "agent", "session_id", "user_id", "key_id", "purpose"];
   const types = [...chargeTypes, "uuid", ...owners.slice(1).map(() => "text")];
   const arrays = types.map((type, index) => `$${index + 1}::${type}[]`).join(", ");
   return {
@@ -108,6 +110,7 @@ export function usageStatement(rows: readonly UsageRow[]): Statement {
       rows.map(({ sessionId }) => sessionId),
       rows.map(({ userId }) => userId),
       rows.map(({ keyId }) => keyId),
+      rows.map(({ purpose = null }) => purpose),
     ],
   };
 }
