@@ -1,6 +1,6 @@
 /**
  * The composition root of evaluations: the agents and tools of a configuration with the gateway, and nothing else. There is
- * no database, no task, no ledger; the tools that have an effect do not run.
+ * no database and no task; the tools that have an effect do not run. What the calls cost is told to whoever keeps the ledger.
  */
 import { createHash } from "node:crypto";
 import type { AgentDefinition } from "./agent/definition.ts";

@@ -1,13 +1,18 @@
 /** What `eval` and `drill FILE` share: cases from a file are run here, and scores are printed side by side. */
 import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, type Command } from "commander";
+import type { Charge } from "../agent/charges.ts";
 import { defineRoute, modelPattern, type ModelRoute } from "../agent/route.ts";
 import type { HoldfastConfig } from "../config.ts";
-import type { Evaluation } from "../evaluation/evaluate.ts";
+import type { Evaluator } from "../evaluator.ts";
+import type { Evaluation, EvaluationOptions } from "../evaluation/evaluate.ts";
 import type { CaseResult, TargetScore } from "../evaluation/scores.ts";
 import type { Target } from "../evaluation/targets.ts";
 import { HoldfastError, messageOf } from "../platform/errors.ts";
+import type { Settings } from "../platform/settings.ts";
+import type { UsageRow } from "../store/queries/usage.ts";
 import { exitCodes, type Context } from "./context.ts";
+import { linesOf, noteBill, writeBill, type Written } from "./evaluation-bill.ts";
 import { usageError } from "./failure.ts";
 import { hostSettings, withDefault } from "./host-settings.ts";
 import { count, measured, money, percent } from "./quantities.ts";
@@ -60,12 +65,43 @@ export async function evaluateFile(
     const targets = targetsOf(flags.route ?? evaluator.routeOf(agent));
     terminal.note(terminal.paintNote("dim", `${count(cases.length, "case")} on ${count(targets.length, "target")} …`));
     const { judge = null, concurrency } = flags;
-    const evaluation = await untilInterrupted(context, (signal) =>
-      evaluator.evaluate({ agent, cases, targets, judge, concurrency, signal }),
-    );
-    if (evaluation !== null) report(context, evaluation, flags);
+    const options = { agent, cases, targets, judge, concurrency };
+    await evaluatePaid(context, { evaluator, settings, options, flags });
   } finally {
     await evaluator.close();
+  }
+}
+
+/** Whatever comes of it, what it cost is written down and said. */
+async function evaluatePaid(
+  context: Context,
+  {
+    evaluator,
+    settings,
+    options,
+    flags,
+  }: {
+    readonly evaluator: Evaluator;
+    readonly settings: Settings;
+    readonly options: Omit<EvaluationOptions, "signal">;
+    readonly flags: EvaluationFlags;
+  },
+): Promise<void> {
+  const lines: UsageRow[] = [];
+  let written: Written = { missing: [], problem: "" };
+  const onCharges = (charges: readonly Charge[]): void => void lines.push(...linesOf(charges, options.agent.name));
+  try {
+    const evaluation = await untilInterrupted(context, async (signal) => {
+      try {
+        return await evaluator.evaluate({ ...options, signal, onCharges });
+      } finally {
+        // Here, where Ctrl-C that comes twice does not end the process yet.
+        written = await writeBill(context, settings, lines);
+      }
+    });
+    if (evaluation !== null) report(context, evaluation, flags);
+  } finally {
+    noteBill(context, lines, written);
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { z } from "zod";
+import type { Charge } from "../agent/charges.ts";
 import { defineAgent } from "../agent/definition.ts";
 import { modelsOf } from "../agent/route.ts";
 import { defineConfig } from "../config.ts";
@@ -12,8 +13,8 @@ import { scriptedGateway, type ScriptedTurn } from "../testing/scripted-model.ts
 import { createVirtualClock } from "../testing/virtual-clock.ts";
 import { defineTool } from "../tools/define-tool.ts";
 import { parseCases } from "./cases.ts";
-import type { Evaluation } from "./evaluate.ts";
-import { routeTargets, type Target } from "./targets.ts";
+import type { Evaluation, EvaluationOptions } from "./evaluate.ts";
+import { routeTargets } from "./targets.ts";
 
 /** What really ran. */
 let ran: string[] = [];
@@ -59,7 +60,9 @@ afterEach(async () => {
 async function run(
   cases: readonly unknown[],
   script: Script,
-  options: { judge?: string; targets?: Target[]; concurrency?: number; signal?: AbortSignal } = {},
+  options: Partial<Pick<EvaluationOptions, "targets" | "concurrency" | "signal" | "onCharges">> & {
+    judge?: string;
+  } = {},
 ): Promise<Evaluation> {
   const gateway = scriptedGateway((request) => {
     const outcomes = request.messages.flatMap((message) => (message.role === "tool" ? [message.outcome] : []));
@@ -77,6 +80,7 @@ async function run(
     judge: options.judge ?? null,
     concurrency: options.concurrency ?? 2,
     signal: options.signal ?? neverAborts(),
+    ...(options.onCharges !== undefined && { onCharges: options.onCharges }),
   });
 }
 
@@ -291,6 +295,65 @@ describe("A judge", () => {
     await assert.rejects(
       run([judged], () => ({ text: "Hello." })),
       hasCode("judge_missing"),
+    );
+  });
+});
+
+describe("What an evaluation costs", () => {
+  const usage = { input: 7, cached: 0, output: 3, reasoning: 0, estimated: true };
+  const attempt = (costMicros: number) => ({
+    model: "small/one",
+    code: "model_timeout",
+    message: "",
+    ms: 1,
+    usage,
+    costMicros,
+  });
+  const down = (costMicros: number) =>
+    new ModelCallError("model_unavailable", "It is down.", { retry: "never", attempts: [attempt(costMicros)] });
+
+  test("is told of every call: of turns and of the judge, of attempts that failed and of calls without an answer", async () => {
+    const charges: Charge[] = [];
+    const { scores, judgeCostMicros } = await run(
+      [
+        { prompt: "up", judge: ["It greets."] },
+        { prompt: "unjudged", judge: ["It greets."] },
+        { prompt: "down", expect: { exact: "x" } },
+      ],
+      (model, _outcomes, { messages: [first] }) => {
+        const asked = first?.role === "user" ? first.text : "";
+        if (asked === "down") return { error: down(1) };
+        if (model !== "large/judge") return { text: "Hello.", costMicros: 20, attempts: [attempt(300)] };
+        return asked.includes("unjudged")
+          ? { error: down(4_000) }
+          : { text: "Fine.", costMicros: 50_000, attempts: [attempt(600_000)] };
+      },
+      { judge: "large/judge", onCharges: (more) => charges.push(...more) },
+    );
+    assert.deepEqual([scores[0]?.costMicros, judgeCostMicros], [1 + 2 * 320, 4_000 + 2 * 650_000]);
+    assert.equal(
+      charges.reduce((sum, { costMicros }) => sum + (costMicros ?? 0), 0),
+      641 + 1_304_000,
+    );
+    assert.equal(charges.length, 2 * 2 + 1 + 1 + 2 * 2);
+    assert.equal(charges.filter(({ code }) => code === "model_timeout").length, 6);
+  });
+
+  test("has what a call used by then that is cut off when the evaluation is stopped", async () => {
+    const charges: Charge[] = [];
+    const stop = new AbortController();
+    const evaluation = run(
+      [{ prompt: "Hi", expect: { exact: "ok" } }],
+      () => {
+        queueMicrotask(() => stop.abort(new Error("enough")));
+        return { first: "Hel", gate: new Promise(() => {}) };
+      },
+      { signal: stop.signal, onCharges: (more) => charges.push(...more) },
+    );
+    await assert.rejects(evaluation, /enough/);
+    assert.deepEqual(
+      charges.map((charge) => [charge.model, charge.usage.input]),
+      [["small/one", 10]],
     );
   });
 });

@@ -4,11 +4,13 @@
  * The targets take turns case by case. They are so measured under the same conditions: a provider that is slow for a minute
  * is slow for all of them.
  */
+import type { Charge } from "../agent/charges.ts";
 import type { AgentDefinition } from "../agent/definition.ts";
 import { sumKnown } from "../gateway/cost.ts";
 import { InvalidInputError } from "../platform/errors.ts";
 import { runCase, type CaseRunDeps } from "./case-run.ts";
 import type { EvaluationCase } from "./cases.ts";
+import { chargedGateway } from "./charged-gateway.ts";
 import { judgeAnswer } from "./judge.ts";
 import { resultOf, scoreOf, withVerdict, type CaseResult, type TargetScore } from "./scores.ts";
 import type { Target } from "./targets.ts";
@@ -24,6 +26,8 @@ export interface EvaluationOptions {
   readonly signal: AbortSignal;
   /** A run of a case on a target is over. */
   readonly onResult?: (target: Target, result: CaseResult) => void;
+  /** A call to a model is over, the agent's or the judge's: what it used and cost, whatever came of it. */
+  readonly onCharges?: (charges: readonly Charge[]) => void;
 }
 
 export interface Evaluation {
@@ -36,9 +40,10 @@ export interface Evaluation {
 }
 
 /** @throws InvalidInputError `judge_missing`, `unknown_tool`; the signal's reason */
-export async function evaluate(deps: CaseRunDeps, options: EvaluationOptions): Promise<Evaluation> {
-  const { agent, cases, targets, judge } = options;
-  checkCases(deps, options);
+export async function evaluate(given: CaseRunDeps, options: EvaluationOptions): Promise<Evaluation> {
+  const { agent, cases, targets, judge, onCharges = () => {} } = options;
+  checkCases(given, options);
+  const deps = { ...given, gateway: chargedGateway({ ...given, onCharges }) };
   const runs = cases.flatMap((it) => targets.map((target) => ({ it, target })));
   const results = await inParallel(runs, options.concurrency, async ({ it, target }) => {
     const result = await runAndJudge(deps, it, { ...options, target });

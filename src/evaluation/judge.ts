@@ -1,6 +1,6 @@
 /** What an agent came to on a case, judged by the criteria of the case. */
 import { onlyTenant } from "../engine/tenant.ts";
-import { sumKnown } from "../gateway/cost.ts";
+import { paidIn, sumKnown } from "../gateway/cost.ts";
 import { askJudge, type Verdict as BareVerdict } from "../gateway/judge.ts";
 import type { ModelGateway } from "../gateway/model-gateway.ts";
 import type { EvaluationCase, JudgeExpectation } from "./cases.ts";
@@ -13,7 +13,7 @@ export interface Judge {
 }
 
 export interface Verdict extends BareVerdict {
-  /** Micro-dollars of the judge's calls; null: the price is unknown. */
+  /** Micro-dollars of the judge's calls, what failed included; null: the price is unknown. */
   readonly costMicros: number | null;
 }
 
@@ -31,6 +31,7 @@ export async function judgeAnswer(
   const { criteria, reference } = it.judge;
   const caller = { tenant: onlyTenant, agent: null, taskId: null, sessionId: null, userId: null, keyId: null };
   const material = { asked: it.prompt, context: it.context, calls, answer, reference };
-  const { replies, failed: _failed, ...verdict } = await askJudge({ ...judge, caller, signal }, criteria, material);
-  return { ...verdict, costMicros: sumKnown(replies.map((reply) => reply.costMicros)) };
+  const { replies, failed, ...verdict } = await askJudge({ ...judge, caller, signal }, criteria, material);
+  const paid = [...replies, ...paidIn([...replies.flatMap(({ attempts }) => attempts), ...failed])];
+  return { ...verdict, costMicros: sumKnown(paid.map(({ costMicros }) => costMicros)) };
 }

@@ -1,8 +1,11 @@
 /** `holdfast eval` as CI uses it: a process of its own, real provider packages, and providers that follow a script. */
 import assert from "node:assert/strict";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { lockDataDirectory } from "../../src/store/data-directory-lock.ts";
+import { createLedger } from "../../src/store/ledger.ts";
+import { openPglite } from "../../src/store/pglite.ts";
 import { startMockProvider, type MockProvider, type MockStep } from "../../src/testing/mock-provider.ts";
 import { makeProject, runCommand, startCommand, type Ended } from "../support/command.ts";
 import { until } from "../support/running-holdfast.ts";
@@ -72,7 +75,11 @@ function answer(request: MockProvider["requests"][number]): MockStep {
   return { calls: [{ name: "refund", input: { orderId: "A-1" } }], usage };
 }
 
-async function evaluate(
+const evaluate = (script: (request: MockProvider["requests"][number]) => MockStep, ...args: string[]): Promise<Ended> =>
+  evaluateIn({}, script, ...args);
+
+async function evaluateIn(
+  more: Readonly<Record<string, string>>,
   script: (request: MockProvider["requests"][number]) => MockStep,
   ...args: string[]
 ): Promise<Ended> {
@@ -83,6 +90,7 @@ async function evaluate(
     OPENAI_BASE_URL: base,
     ANTHROPIC_API_KEY: "test",
     ANTHROPIC_BASE_URL: base,
+    ...more,
   };
   const ended = await runCommand(["eval", ...args], { cwd: project, env });
   assert.ok(!existsSync(join(project, "refunded")), "a tool with an effect has run");
@@ -102,6 +110,7 @@ interface Report {
     readonly name: string;
     readonly passed: number;
     readonly pass_share: number;
+    readonly cost_usd: number;
     readonly cases: readonly Case[];
   }[];
 }
@@ -178,6 +187,7 @@ describe("An evaluation on the command line", () => {
     const { exitCode, stdout, stderr } = await running.ended;
     assert.deepEqual([exitCode, stdout, provider.requests.length], [130, "", 1], stderr);
     assert.match(stderr, /Stopping; once more to leave at once/);
+    assert.match(stderr, /The evaluation cost .* in 1 model call; the ledger has it\./);
   });
 
   test("says what is wrong before any model is called", async () => {
@@ -197,6 +207,55 @@ describe("An evaluation on the command line", () => {
     }
   });
 });
+
+describe("What an evaluation cost", () => {
+  const args = ["cases.jsonl", "--judge", "openai/gpt-5", "--at-least", "0", "--json"];
+
+  test("is in the ledger, call by call, and told apart from what tasks cost", async () => {
+    const dataDir = join(project, "paid");
+    const { stdout, stderr } = await evaluateIn({ HOLDFAST_DATA: dataDir }, answer, ...args);
+    const { targets, judge_cost_usd } = JSON.parse(stdout) as Report;
+    const total = targets.reduce((sum, { cost_usd }) => sum + cost_usd, judge_cost_usd);
+    // Each target is asked once for two of the cases and twice for the third, and judged once.
+    assert.match(stderr, /The evaluation cost \$0\.0284 in 15 model calls; the ledger has it\.\n$/);
+    await using database = await openLedger(dataDir);
+    const sums = await database.usage({ tenant: "default", by: ["purpose", "agent", "model"], limit: 10 });
+    assert.deepEqual(
+      sums.map(({ purpose, agent, model, calls }) => [purpose, agent, model, calls]),
+      [
+        ["evaluation", "support", "anthropic/claude-sonnet-4-6", 4],
+        ["evaluation", "support", "openai/gpt-5", 3],
+        ["evaluation", "support", "openai/gpt-5-mini", 8],
+      ],
+    );
+    assert.equal(
+      sums.reduce((sum, { costMicros }) => sum + (costMicros ?? 0), 0),
+      Math.round(total * 1e6),
+    );
+  });
+
+  test("is said where another process has the database, and the evaluation does not fail", async () => {
+    const dataDir = join(project, "taken");
+    mkdirSync(dataDir);
+    const lock = lockDataDirectory(dataDir);
+    try {
+      const { stdout, stderr, exitCode } = await evaluateIn({ HOLDFAST_DATA: dataDir }, answer, ...args);
+      assert.equal(exitCode, 0, stderr);
+      assert.equal((JSON.parse(stdout) as Report).targets.length, 3);
+      assert.match(
+        stderr,
+        /cost \$0\.0284 .*; this is not in the ledger: another process has the database .*; with PostgreSQL/,
+      );
+    } finally {
+      lock.release();
+    }
+  });
+});
+
+async function openLedger(dataDir: string) {
+  const database = await openPglite({ dataDir });
+  return { ...createLedger(database), [Symbol.asyncDispose]: () => database.close() };
+}
 
 test("a drill on cases compares the fallback with what comes first, and the fallback decides", async () => {
   await using provider = await startMockProvider({ script: answer });
