@@ -13,6 +13,7 @@ import {
 } from "../../test/support/running-holdfast.ts";
 import { sql } from "../../test/support/stored-tasks.ts";
 import type { ModelGateway, ModelReply } from "../gateway/model-gateway.ts";
+import { systemClock } from "../platform/clock.ts";
 import { neverAborts } from "../platform/abort.ts";
 import { systemId } from "../platform/ids.ts";
 import type { Database } from "../store/database.ts";
@@ -257,6 +258,17 @@ for (const { name, open } of await testDatabases()) {
         stopped.abort();
         assert.equal((await task.result()).status, "completed");
       });
+    });
+
+    test("for a time ends with it, also where a timer comes a moment too early", async () => {
+      const clock = { ...systemClock, timer: (ms: number, run: () => void) => systemClock.timer(Math.min(ms, 1), run) };
+      await withHoldfast(
+        { script: () => ({ gate: new Promise<never>(() => {}) }), options: { parts: { clock } } },
+        async (holdfast) => {
+          const task = await holdfast.submit({ prompt: "Go on" });
+          assert.equal((await task.result({ waitMs: 60_000 })).status, "running");
+        },
+      );
     });
 
     test("that does not exist, or is another's, is not possible", async () => {

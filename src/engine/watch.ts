@@ -130,7 +130,6 @@ type Wait = TaskAddress & { readonly waitMs: number; readonly signal: AbortSigna
 
 async function awaitEnd(deps: WatchDeps, { waitMs, signal, ...address }: Wait): Promise<AgentResult> {
   const { clock, feeds } = deps;
-  const giveUpAt = clock.monotonic() + waitMs;
   const endBefore = feeds.get(address.taskId)?.ended;
   // Of a task that runs in this process nothing needs to be read.
   const row = deps.runsHere(address) ? undefined : await findTask(deps, address);
@@ -138,11 +137,17 @@ async function awaitEnd(deps: WatchDeps, { waitMs, signal, ...address }: Wait): 
   const changed = createSignal();
   const { feed, close } = feeds.open(address, { interest: "end", onNews: () => changed.set() });
   feed.revive(endBefore);
-  const cancelTimer = Number.isFinite(waitMs) ? clock.timer(waitMs, () => changed.set()) : undefined;
+  // Not the time is compared, but the timer is believed: it may come a moment before its time, and never again.
+  let isOver = waitMs <= 0;
+  const giveUp = (): void => {
+    isOver = true;
+    changed.set();
+  };
+  const cancelTimer = Number.isFinite(waitMs) ? clock.timer(waitMs, giveUp) : undefined;
   try {
     // It may have ended between the look at it and now.
     if (row !== undefined) feeds.stale(feed);
-    while (feed.ended === undefined && clock.monotonic() < giveUpAt && !signal.aborted) await changed.wait(signal);
+    while (feed.ended === undefined && !isOver && !signal.aborted) await changed.wait(signal);
     return await resultOf(feed.ended ?? (await findTask(deps, address)), deps);
   } finally {
     cancelTimer?.();

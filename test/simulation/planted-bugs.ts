@@ -87,8 +87,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     breaks: ["I7"],
     rewrites: [
       {
-        find: "update task t set cancel_requested_by = $3 from target",
-        replace: "update task t set cancel_requested_by = null from target",
+        find: "update task t set cancel_requested_by = coalesce(t.cancel_requested_by, $3), wake_at = null",
+        replace: "update task t set cancel_requested_by = null, wake_at = null",
       },
     ],
   },
@@ -236,7 +236,12 @@ export const plantedBugs: readonly PlantedBug[] = [
     name: "the loss of a worker is charged again by the next one",
     breaks: ["I9"],
     climate: { faults: ["death", "release", "modelSlow"], agent: "steady" },
-    rewrites: [{ find: "e.epoch > t.lost_epoch", replace: "e.epoch > t.lost_epoch + 100" }],
+    rewrites: [
+      {
+        find: 'e.epoch > t.lost_epoch) end as "callMayBeLost"',
+        replace: 'e.epoch > t.lost_epoch + 100) end as "callMayBeLost"',
+      },
+    ],
   },
   {
     name: "a list of tasks forgets whose they are",
@@ -264,8 +269,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     breaks: ["I8"],
     rewrites: [
       {
-        find: "select id, tenant, session_id, status, epoch from task where tenant = $1 and id = $2",
-        replace: "select id, tenant, session_id, status, epoch from task where $1::text <> '' and id = $2",
+        find: "as is_left\n  from task t where t.tenant = $1 and t.id = $2",
+        replace: "as is_left\n  from task t where $1::text <> '' and t.id = $2",
       },
     ],
   },
