@@ -1,9 +1,11 @@
 /**
  * A day on which the primary vendor refuses, breaks, hangs, is slow and comes back, while the second one is well: over real
- * HTTP through the provider packages with every number computed by hand, and with a thousand tasks on virtual time.
+ * HTTP through the provider packages with every number computed by hand, and with a thousand tasks on virtual time, whose
+ * ledger is held against the books of the vendors.
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { plainRoute } from "../../src/agent/route.ts";
 import { createModelGateway, type GatewayObserver } from "../../src/gateway/gateway.ts";
 import type { ModelReply, ModelRequest } from "../../src/gateway/model-gateway.ts";
@@ -16,8 +18,9 @@ import { createVirtualClock, type VirtualClock } from "../../src/testing/virtual
 import { migratedSnapshot } from "../support/databases.ts";
 import { turnsOfTheLoop } from "../support/event-loop.ts";
 import { someCaller } from "../support/model-caller.ts";
-import { after as later, fails, openGateway, says, type Behaviour } from "../support/model-behaviours.ts";
-import { atTimeOf, journalOf, passTime, startHoldfast } from "../support/running-holdfast.ts";
+import { after as later, fails, finish, openGateway, text, type Behaviour } from "../support/model-behaviours.ts";
+import { atTimeOf, journalOf, passTime, startHoldfast, until } from "../support/running-holdfast.ts";
+import { sql } from "../support/stored-tasks.ts";
 
 const primary = "openai/gpt-5";
 const second = "anthropic/claude-sonnet-4-6";
@@ -142,38 +145,149 @@ after(() => database.close());
 
 const minute = 60_000;
 
-test("a thousand tasks over the day: all finish, those of the night when both vendors are down as well", async () => {
-  const start = Date.UTC(2026, 0, 1);
-  const clock = createVirtualClock(start);
-  const now = (): number => clock.now() - start;
+/** What the vendors say they used for an answer, and what that is in micro-dollars by their price lists. */
+const spent = { input: 1_000, cached: 400, output: 100 };
+const answerMicros: Readonly<Record<string, number>> = {
+  [primary]: 600 * 1.25 + 400 * 0.125 + 100 * 10,
+  [second]: 600 * 3 + 400 * 0.3 + 100 * 15,
+};
+/** Of a stream that breaks off nobody says: a token for every four of the 84 characters of the request, and of the 31 that came. */
+const broken = { input: 21, output: 8, micros: Math.ceil(21 * 1.25 + 8 * 10) };
+
+/** One of fifty is what the vendors refuse. */
+const prompt = (index: number): string => `${index % 50 === 7 ? "Wrong" : "Order"} ${String(index).padStart(4, "0")}.`;
+const promptOf = (options?: LanguageModelV4CallOptions): string =>
+  /(Order|Wrong) \d+\./.exec(JSON.stringify(options?.prompt))?.[0] ?? "";
+
+interface Sums {
+  calls: number;
+  input: number;
+  cached: number;
+  output: number;
+  micros: number;
+}
+
+/** The two vendors of the day, and their own books: of what they bill, of whom they refuse, of whom they saw. */
+function vendorsOfTheDay(now: () => number) {
+  const bills = new Map<string, Sums>();
+  const refused: { readonly prompt: string; readonly asks: number }[] = [];
+  const asked: { readonly model: string; readonly at: number; readonly prompt: string }[] = [];
+  const bill = (name: string, { input, cached, output, micros }: Omit<Sums, "calls">): void => {
+    const sums = bills.get(name) ?? { calls: 0, input: 0, cached: 0, output: 0, micros: 0 };
+    sums.calls += 1;
+    sums.input += input;
+    sums.cached += cached;
+    sums.output += output;
+    sums.micros += micros;
+    bills.set(name, sums);
+  };
+  const answers =
+    (model: string): Behaviour =>
+    (signal, clock, options) => {
+      const given = promptOf(options);
+      if (given.startsWith("Wrong")) {
+        refused.push({ prompt: given, asks: asked.filter((each) => each.prompt === given).length });
+        return fails(400, {}, "content_policy_violation")(signal, clock);
+      }
+      bill(model, { ...spent, micros: answerMicros[model]! });
+      return [text("Answer"), { ...finish, usage: spentAsReported }];
+    };
+  const breaksOff: Behaviour = () => {
+    bill(`${primary} model_stream_broken`, { ...broken, cached: 0 });
+    return [text("Half")];
+  };
+  const seen =
+    (model: string, behaviour: Behaviour): Behaviour =>
+    (signal, clock, options) => {
+      asked.push({ model, at: now(), prompt: promptOf(options) });
+      return behaviour(signal, clock, options);
+    };
+  return { bills, refused, asked, answers, breaksOff, seen };
+}
+
+const spentAsReported = {
+  inputTokens: { total: 1_000, noCache: 600, cacheRead: 400, cacheWrite: 0 },
+  outputTokens: { total: 100, text: 70, reasoning: 30 },
+};
+
+/** What the primary does, until when. Of the five hours from 60 minutes on both vendors are down. */
+function primaryOfTheDay({ answers, breaksOff }: ReturnType<typeof vendorsOfTheDay>, now: () => number): Behaviour {
   const hang: Behaviour = (signal) =>
     new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
-  /** What the primary does, until when. */
+  const well = answers(primary);
   const day: [until: number, Behaviour][] = [
     [10 * minute, fails(429, { "retry-after": "5" })],
     [20 * minute, fails(500)],
     [30 * minute, hang],
-    [40 * minute, later(3_000, says("Slow"))],
-    [60 * minute, says("Primary")],
-    // Both vendors are down for five hours.
+    [40 * minute, later(3_000, well)],
+    [50 * minute, well],
+    [60 * minute, breaksOff],
     [360 * minute, fails(503)],
-    [Number.POSITIVE_INFINITY, says("Primary")],
+    [Number.POSITIVE_INFINITY, well],
   ];
-  const primaryDoes: Behaviour = (signal, time) => day.find(([until]) => now() < until)![1](signal, time);
-  const secondDoes: Behaviour = (signal, time) =>
-    (now() >= 60 * minute && now() < 360 * minute ? fails(503) : later(200, says("Second")))(signal, time);
-  const { gateway, asked } = openGateway(
-    { [primary]: [primaryDoes], [second]: [secondDoes] },
-    { clock, random: Math.random },
+  return (signal, clock, options) => day.find(([until]) => now() < until)![1](signal, clock, options);
+}
+
+/** As it stands in the ledger: by model and, where a paid attempt came to nothing, why. */
+async function ledgerSums(): Promise<Map<string, Sums>> {
+  const rows = await database.query<Sums & { readonly name: string }>(
+    sql(`select concat_ws(' ', model, code) as name, count(*)::int as calls, sum(input)::int as input,
+                sum(cached)::int as cached, sum(output)::int as output, sum(cost_micros)::int as micros
+         from usage group by 1`),
   );
+  return new Map(rows.map(({ name, ...sums }) => [name, sums]));
+}
+
+const breakerOfTheDay = [
+  // 150 errors at once; its 15 s are over long before the next task comes, which is the probe, and hangs for a minute.
+  `600 s ${primary} open`,
+  `1200 s ${primary} half_open`,
+  `1260 s ${primary} open`,
+  // Slow: the probe takes 3 s.
+  `1800 s ${primary} half_open`,
+  `1803 s ${primary} closed`,
+  // 150 streams that break off at once.
+  `3000 s ${primary} open`,
+];
+
+/** A gateway to the vendors of the day, and what is seen of it. */
+function openThousand() {
+  const start = Date.UTC(2026, 0, 1);
+  const clock = createVirtualClock(start);
+  const now = (): number => clock.now() - start;
+  const vendors = vendorsOfTheDay(now);
+  const isNight = (): boolean => now() >= 60 * minute && now() < 360 * minute;
+  const secondIsWell = later(200, vendors.answers(second));
+  const changes: string[] = [];
+  const breaker = (model: string, state: string): void => void changes.push(`${now() / 1_000} s ${model} ${state}`);
+  const { gateway } = openGateway(
+    {
+      [primary]: [vendors.seen(primary, primaryOfTheDay(vendors, now))],
+      [second]: [vendors.seen(second, (...call) => (isNight() ? fails(503) : secondIsWell)(...call))],
+    },
+    { clock, observer: { overhead() {}, retried() {}, hedged() {}, breaker } },
+  );
+  return { clock, now, vendors, changes, gateway };
+}
+
+test("a thousand tasks over the day and a night with both vendors down: who answers, what is refused, what it costs", async () => {
+  const { clock, now, vendors, changes, gateway } = openThousand();
   const holdfast = await startHoldfast(atTimeOf(clock, database), {
     script: [],
     agent: { model: [primary, second] },
+    // All tasks of a wave run at once.
+    config: { slots: 200 },
     options: { parts: { clock, gateway }, tuning: { leaseMs: 1e12, pollMs: 5_000 } },
   });
-  const tasks: { readonly id: string; result(options: { waitMs: number }): Promise<{ status: string }> }[] = [];
+  const tasks: Awaited<ReturnType<typeof holdfast.submit>>[] = [];
   const submit = async (count: number): Promise<void> => {
-    tasks.push(...(await Promise.all(Array.from({ length: count }, () => holdfast.submit({ prompt: "Hello" })))));
+    const prompts = Array.from({ length: count }, (_, index) => prompt(tasks.length + index));
+    tasks.push(...(await Promise.all(prompts.map((each) => holdfast.submit({ prompt: each })))));
+    // Time stands until each has come to a vendor.
+    await until(() => {
+      const there = new Set(vendors.asked.map((each) => each.prompt));
+      return prompts.every((each) => there.has(each));
+    });
   };
   const counts = async (): Promise<Record<string, number>> => {
     const states = await Promise.all(tasks.map((task) => task.result({ waitMs: 0 })));
@@ -181,22 +295,72 @@ test("a thousand tasks over the day: all finish, those of the night when both ve
       [...Map.groupBy(states, ({ status }) => status)].map(([status, of]) => [status, of.length]),
     );
   };
-  const until = (condition: (states: Record<string, number>) => boolean, stepMs: number) =>
+  const passUntil = (condition: (states: Record<string, number>) => boolean, stepMs: number) =>
     passTime({ clock, database, stepMs }, async () => condition(await counts()));
+  const allEnded = ({ completed = 0, failed = 0 }): boolean => completed + failed === tasks.length;
   for (let wave = 0; wave < 6; wave++) {
     await clock.advance(Math.max(0, wave * 10 * minute - now()));
     await submit(150);
-    await until(({ completed = 0 }) => completed === tasks.length, 2_000);
+    await passUntil(allEnded, 2_000);
   }
+  assert.deepEqual(changes.splice(0), breakerOfTheDay);
   await clock.advance(Math.max(0, 61 * minute - now()));
+  const before = vendors.asked.length;
   await submit(100);
-  await until(({ waiting = 0 }) => waiting === 100, 2_000);
-  const before = asked.length;
+  await passUntil(({ waiting = 0 }) => waiting === 100, 2_000);
   await passTime({ clock, database, stepMs: 2 * minute }, async () => now() > 350 * minute);
-  assert.equal((await counts())["completed"], 900);
-  assert.ok(asked.length - before < 100 * 5, `${asked.length - before} calls in five hours of outage`);
-  await until(({ completed = 0 }) => completed === 1_000, minute);
+  assert.deepEqual(await counts(), { completed: 882, failed: 18, waiting: 100 });
+  const asked = vendors.asked.length - before;
+  assert.ok(asked < 100 * 5, `${asked} calls in five hours of outage`);
+  await passUntil(allEnded, minute);
+  checkNight(changes, vendors.asked.slice(before));
+  await checkRefusals(vendors, tasks);
+  assert.deepEqual(await ledgerSums(), vendors.bills);
   const last = await journalOf(holdfast, tasks.at(-1)!.id);
   assert.equal(last.at(-1)?.kind, "end");
   await holdfast.stop();
 });
+
+type Vendors = ReturnType<typeof vendorsOfTheDay>;
+
+/** An open breaker lets one call through, which fails at once; it then stays open twice as long, up to five minutes. */
+function checkNight(changes: readonly string[], asked: Vendors["asked"]): void {
+  for (const [model, openedBefore, latencyMs] of [
+    [primary, 50 * minute, 0],
+    [second, 61 * minute, 200],
+  ] as const) {
+    const times = asked.filter((each) => each.model === model).map(({ at }) => at);
+    const probes = times.filter((at) => at > openedBefore && at < 360 * minute);
+    const morning = times.find((at) => at >= 360 * minute);
+    const at = (ms: number, state: string): string => `${ms / 1_000} s ${model} ${state}`;
+    assert.deepEqual(
+      changes.filter((change) => change.includes(model)),
+      [
+        ...(model === second ? [at(openedBefore, "open")] : []),
+        ...probes.flatMap((time) => [at(time, "half_open"), at(time, "open")]),
+        ...(morning === undefined ? [] : [at(morning, "half_open"), at(morning + latencyMs, "closed")]),
+      ],
+    );
+    [openedBefore, ...probes].slice(0, -1).forEach((time, index) => {
+      const leastMs = Math.min(5 * minute, 15_000 * 2 ** index);
+      assert.ok(probes[index]! - time >= leastMs, `${model} was asked again at ${probes[index]}, too early`);
+    });
+  }
+}
+
+/** Each is refused once, by one vendor, and nobody is asked after that. */
+async function checkRefusals(
+  { refused, asked }: Vendors,
+  tasks: readonly { result(options: { waitMs: number }): Promise<{ status: string; error?: unknown }> }[],
+): Promise<void> {
+  const wrong = tasks.flatMap((_, index) => (prompt(index).startsWith("Wrong") ? [prompt(index)] : []));
+  assert.equal(wrong.length, 20);
+  assert.deepEqual(refused.map((each) => each.prompt).toSorted(), wrong);
+  for (const each of refused) assert.equal(asked.filter(({ prompt }) => prompt === each.prompt).length, each.asks);
+  const results = await Promise.all(tasks.map((task) => task.result({ waitMs: 0 })));
+  const failed = results.flatMap(({ status, error }, index) => (status === "failed" ? [[prompt(index), error]] : []));
+  assert.deepEqual(
+    failed,
+    wrong.map((each) => [each, "model_content_policy"]),
+  );
+}

@@ -15,7 +15,11 @@ import { someRequest } from "./model-caller.ts";
 
 export type ModelParts = AsyncIterable<LanguageModelV4StreamPart> | Iterable<LanguageModelV4StreamPart>;
 /** What one attempt does: gives parts, or throws. */
-export type Behaviour = (signal: AbortSignal, clock: VirtualClock) => ModelParts | Promise<ModelParts>;
+export type Behaviour = (
+  signal: AbortSignal,
+  clock: VirtualClock,
+  options?: LanguageModelV4CallOptions,
+) => ModelParts | Promise<ModelParts>;
 
 export const finish: LanguageModelV4StreamPart = {
   type: "finish",
@@ -49,9 +53,9 @@ export function fails(status: number, headers: Record<string, string> = {}, mess
 
 /** Begins after a time; an abort is heard meanwhile, as by a provider's package. */
 export function after(ms: number, behaviour: Behaviour): Behaviour {
-  return async (signal, clock) => {
+  return async (signal, clock, options) => {
     await clock.sleep(ms, signal);
-    return behaviour(signal, clock);
+    return behaviour(signal, clock, options);
   };
 }
 
@@ -74,7 +78,7 @@ function providersOf(
         calls.push(name);
         asked.push({ model: name, key, at: clock.monotonic(), options });
         const behaviour = known.length > 1 ? known.shift() : known[0];
-        const stream = ReadableStream.from(await behaviour!(options.abortSignal, clock));
+        const stream = ReadableStream.from(await behaviour!(options.abortSignal, clock, options));
         return { stream, response: { headers: { "x-model": name } } };
       },
     } as unknown as LanguageModelV4;
