@@ -26,6 +26,12 @@ async function waiting(sessionId: string): Promise<string> {
   return json.task_id;
 }
 
+/** When it has ended, what it has not heard is a task of its own. */
+async function cancel(taskId: string): Promise<void> {
+  await post(`/tasks/${taskId}/cancel`, {});
+  assert.equal((await service.result(taskId)).status, "cancelled");
+}
+
 describe("A message to a task at work", () => {
   test("is answered 202 with the task that takes it and the id of the message; the journal and the session show it", async () => {
     const taskId = await waiting("one");
@@ -58,7 +64,7 @@ describe("A message to a task at work", () => {
     const body = { agent: "desk", prompt: "go", session_id: "three", while_busy: "inject", wait_ms: 0 };
     const { status, json } = await post("/run", body);
     assert.deepEqual([status, json.task_id, typeof json.message_id], [202, taskId, "string"]);
-    await post(`/tasks/${taskId}/cancel`, {});
+    await cancel(taskId);
     assert.equal((await service.result(json.message_id)).output, "You said go.");
   });
 
@@ -71,7 +77,7 @@ describe("A message to a task at work", () => {
     assert.equal(again.headers.get("idempotent-replayed"), "true");
     assert.deepEqual(again.json, first.json);
     assert.equal((await post("/tasks", { ...body, while_busy: "queue" }, key)).json.code, "idempotency_key_reused");
-    await post(`/tasks/${taskId}/cancel`, {});
+    await cancel(taskId);
     await service.result(first.json.message_id);
   });
 
@@ -100,7 +106,6 @@ describe("A message to a task at work", () => {
     assert.deepEqual([long.status, long.json.code, long.json.path], [400, "invalid_request", "/prompt"]);
     assert.equal((await post("/tasks", { ...body, while_busy: "rollback" })).json.path, "/while_busy");
     assert.equal((await post("/tasks", { ...body, while_busy: "queue" })).status, 202);
-    await post(`/tasks/${taskId}/cancel`, {});
-    assert.equal((await service.result(taskId)).status, "cancelled");
+    await cancel(taskId);
   });
 });
