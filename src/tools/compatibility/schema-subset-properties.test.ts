@@ -25,10 +25,10 @@ test("a schema that is said to accept all that another accepts does so", { timeo
         assert.notEqual(accepts(after, value), false, `${JSON.stringify(value)} is lost`);
       }
     }),
-    { numRuns: 10_000 },
+    { numRuns: 3_000 },
   );
   t.diagnostic(`${said} pairs were said to be compatible, ${told} values tried on them`);
-  assert.ok(said > 500 && told > 5_000, `${said} pairs, ${told} values`);
+  assert.ok(said > 300 && told > 3_000, `${said} pairs, ${told} values`);
 });
 
 /** Null: no schema to the validator. */

@@ -20,8 +20,8 @@ import type { Comparison, Gap } from "./keyword-rule.ts";
 import { keywordRules } from "./keyword-rules.ts";
 import { standalone } from "./standalone.ts";
 
-/** Compares so much before it gives up: a few milliseconds' worth. */
-const mostSteps = 5_000;
+/** Compares so much before it gives up, in characters of schemas: some tenths of a second's worth. */
+const mostCompared = 2_000_000;
 const mostShown = 5;
 
 /** @returns what stands against "every value of `narrow` is one of `wide`"; nothing: it is so */
@@ -31,13 +31,15 @@ export function findGaps(narrow: JsonObject, wide: JsonObject): readonly Gap[] {
 }
 
 class SubsetComparison implements Comparison {
-  #steps = 0;
+  #compared = 0;
   /** Comparisons under way: met again deeper in the values, they hold if nothing else stands against them. */
   readonly #assumed = new Set<string>();
 
   compare(narrow: readonly SchemaNode[], wide: SchemaNode): readonly Gap[] {
-    if (++this.#steps > mostSteps) return [{ path: wide.path, message: "is too intricate to be compared" }];
+    const tooMuch = [{ path: wide.path, message: "is too intricate to be compared" }];
+    if (this.#compared > mostCompared) return tooMuch;
     const key = `${textOf(narrow)}<${textOf([wide])}`;
+    this.#compared += key.length;
     if (this.#assumed.has(key)) return [];
     this.#assumed.add(key);
     try {
