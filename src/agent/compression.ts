@@ -44,7 +44,7 @@ export interface CompressionPlan {
 }
 
 /** More in a row do not help: the last of them leaves nothing but the prompt and the summary. */
-export const mostCompressions = 3;
+const mostCompressions = 3;
 
 const charsPerToken = 4;
 /** What the call for a summary says besides the conversation. */

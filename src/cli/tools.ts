@@ -29,9 +29,10 @@ export function toolsCommand(context: Context): Command {
     .action(async (action: Action, [first, second]: string[], flags: ToolsFlags) => {
       const catalogue = await loadCatalogue(flags.config);
       if (action === "list") return listTools(context, catalogue, flags);
-      const tool = catalogue.resolve(named(first, `holdfast tools ${action} <tool>`));
+      const usage = `holdfast tools ${action} <tool>${action === "diff" ? " <other>" : ""}`;
+      const tool = catalogue.resolve(named(first, usage));
       if (action === "show") return showTool(context, tool, flags);
-      return diffTools(context, [tool, catalogue.resolve(named(second, "holdfast tools diff <tool> <other>"))], flags);
+      return diffTools(context, [tool, catalogue.resolve(named(second, usage))], flags);
     });
 }
 

@@ -21,12 +21,12 @@ export function outcomeText(outcome: ToolOutcome): string {
   return `${bytes(outcome.large.bytes)}, kept as ${outcome.large.hash.slice(0, 12)}…: ${jsonText(outcome.output)}`;
 }
 
-/** Of a message to a task at work. */
 /** What became of a conversation that was too long. */
 export function shortenedText({ tokens_before: before, tokens_after: after }: CompressionEntry): string {
   return `the conversation from about ${count(before, "token")} to ${after.toLocaleString("en-US")}`;
 }
 
+/** Of a message to a task at work. */
 export function toldBy({ user_id: userId }: { user_id: string | null }): string {
   return userId === null ? "told" : `told by ${oneLine(userId)}`;
 }

@@ -84,7 +84,8 @@ async function summarise({ plan, route: given, ask, now }: Compressing, covered:
 const refusals: ReadonlySet<string> = new Set(["model_context_too_long", "model_content_policy", "model_bad_request"]);
 
 function whyNoSummary({ finish }: ModelReply, summary: string): { code: string; message: string } | null {
-  if (finish === "interrupted") return { code: "interrupted", message: "The task was cancelled." };
+  if (finish === "interrupted")
+    return { code: "interrupted", message: "The task was cancelled, or its deadline passed." };
   if (finish === "content_filter") return { code: "model_content_policy", message: "It withheld the summary." };
   return summary === "" ? { code: "model_no_summary", message: "It wrote nothing." } : null;
 }

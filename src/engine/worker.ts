@@ -199,7 +199,7 @@ export class Worker {
     try {
       const left = [...this.#untold.values()];
       const freed = await store.reconcile({ id: workerId, running: [...this.#slots.keys()], left });
-      for (const { id } of left) this.#untold.delete(id);
+      for (const run of left) if (this.#untold.get(run.id) === run) this.#untold.delete(run.id);
       if (freed.length > 0) log.warn({ tasks: freed.length }, "gave back tasks that were claimed and did not run");
       this.#reconciledAt = clock.monotonic();
     } catch (error) {

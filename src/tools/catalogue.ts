@@ -85,9 +85,8 @@ function refuseBreaks(versions: ReadonlyMap<string, Tool>, tools: readonly Tool[
 
 const mostSaid = 5;
 
-function breakingPart(version: string): "major" | "minor" | "patch" {
-  if (semver.major(version) > 0) return "major";
-  return semver.minor(version) > 0 ? "minor" : "patch";
+function breakingPart(version: string): "major" | "minor" {
+  return semver.major(version) > 0 ? "major" : "minor";
 }
 
 function splitReference(reference: string): [string, string?] {

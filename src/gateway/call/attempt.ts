@@ -107,6 +107,8 @@ async function readWhole(attempt: Attempt, { signal, watch }: Watched): Promise<
   signal.throwIfAborted();
   watch.connected();
   Object.assign(progress, { accepted: true, headers: result.response?.headers ?? {} });
+  // Whatever is wrong with it, it was answered, and is paid for.
+  progress.firstAt = clock.monotonic();
   onFirstToken();
   signal.throwIfAborted();
   return { turn: turnOf(result), pace: null, wholeMs: clock.monotonic() - startedAt };

@@ -17,10 +17,11 @@ const mostWaitingBytes = 1_048_576;
 
 /** Each has connections of its own, which are kept open for a few seconds after a call; they keep no process alive. */
 export function createProviderFetch(): ProviderFetch {
-  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  // Made with the first call: many providers are only asked whether a model is there.
+  let agent: Agent | undefined;
   return (input, init = {}) =>
     typeof input === "string" && init.method === "POST" && typeof init.body === "string"
-      ? post(agent, { url: input, init, body: init.body })
+      ? post((agent ??= new Agent({ headersTimeout: 0, bodyTimeout: 0 })), { url: input, init, body: init.body })
       : globalThis.fetch(input, init);
 }
 

@@ -1,6 +1,8 @@
 /** What a call came to, written down: in the ledger and with the key it is charged to. */
 import type { Charge } from "../../agent/charges.ts";
+import { sumKnown } from "../../gateway/cost.ts";
 import type { CallCost, Reservation } from "../../governance/virtual-keys.ts";
+import { neverAborts } from "../../platform/abort.ts";
 import { messageOf } from "../../platform/errors.ts";
 import type { UsageRow } from "../../store/queries/usage.ts";
 import { insist } from "../../store/insist.ts";
@@ -14,11 +16,7 @@ export interface Account extends CallCost {
 /** The cost is null where that of any of them is not known. */
 export function totalOf(charges: readonly Charge[]): CallCost {
   const tokens = charges.reduce((sum, { usage }) => sum + usage.input + usage.output, 0);
-  const micros = charges.reduce<number | null>(
-    (sum, { costMicros }) => (sum === null || costMicros === null ? null : sum + costMicros),
-    0,
-  );
-  return { micros, tokens };
+  return { micros: sumKnown(charges.map(({ costMicros }) => costMicros)), tokens };
 }
 
 /** The end of the answer waits for it. */
@@ -29,7 +27,7 @@ export async function writeAccount(
   { service: { models, log }, clock }: ServerDeps,
   { rows, reservation, micros, tokens }: Account,
 ): Promise<void> {
-  const { signal } = new AbortController();
+  const signal = neverAborts();
   const results = await Promise.allSettled([
     rows.length === 0 ? undefined : insist(() => models.recordUsage(rows), { clock, forMs: insistMs, signal }),
     reservation.settle({ micros, tokens }),

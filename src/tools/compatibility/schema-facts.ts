@@ -127,7 +127,7 @@ export function areDisjoint(one: Conjunction, other: Conjunction): boolean {
   const both = [...one, ...other];
   const kinds = kindsOf(both);
   if (kinds.size === 0) return true;
-  return [...kinds].every((kind) => isEmpty(both, kind)) || valuesDiffer(one, other);
+  return [...kinds].every((kind) => isEmpty(both, kind)) || haveNoCommonConstant(both);
 }
 
 /** No value of the kind satisfies the schemas, as far as can be seen. */
@@ -156,11 +156,7 @@ function someRequiredIsImpossible(nodes: Conjunction): boolean {
   });
 }
 
-/** Each names its values, and none is named by both. */
-function valuesDiffer(one: Conjunction, other: Conjunction): boolean {
-  return haveNoCommonConstant([...one, ...other]);
-}
-
+/** Some of them name their values, and none is named by all of those. */
 function haveNoCommonConstant(nodes: Conjunction): boolean {
   const named = nodes.flatMap(({ schema }) => {
     if ("const" in schema) return [[schema["const"]!]];

@@ -12,7 +12,7 @@ export interface SchemaNode {
   readonly path: string;
 }
 
-/** All of them must hold; none of them has `$ref` or `allOf`. Null: nothing can satisfy them. */
+/** All of them must hold; none of them has `$ref` or `allOf`. */
 export type Conjunction = readonly SchemaNode[];
 
 /** What cannot be compared: whoever catches it says so of the place it was found at. */

@@ -85,7 +85,10 @@ function makesSameDemand(node: SchemaNode, demand: SchemaNode, keywords: readonl
 }
 
 function hasDefaults(nodes: Conjunction): boolean {
-  return nodes.some((node) => canonicalJson(node.schema).includes('"default":') || "$ref" in node.schema);
+  return nodes.some(({ schema, document }) => {
+    const text = JSON.stringify(schema);
+    return text.includes('"default":') || (text.includes('"$ref"') && JSON.stringify(document).includes('"default":'));
+  });
 }
 
 /** Of the values that may satisfy `narrow`, those that do and that `wide` refuses. */
