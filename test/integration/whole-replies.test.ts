@@ -110,6 +110,19 @@ test("a reply that breaks off is asked for again", async () => {
   }
 });
 
+test("a reply that holds nothing was answered all the same, and is paid for", async () => {
+  await using wired = await wire("compatible/llama", { ...systemClock, sleep: () => Promise.resolve() });
+  const { gateway, request, next } = wired;
+  const choices = [{ index: 0, message: { role: "assistant", content: "" }, finish_reason: "unheard_of" }];
+  const body = JSON.stringify({ id: "chatcmpl-1", object: "chat.completion", created: 1, model: "llama", choices });
+  next.push({ fault: "raw", body, contentType: "application/json" });
+  const { attempts } = await gateway.call(request);
+  assert.deepEqual(
+    attempts.map(({ code, usage: used }) => [code, used?.estimated, (used?.input ?? 0) > 0]),
+    [["model_stream_broken", true, true]],
+  );
+});
+
 test("one that is not there in time is given up, and the next ones are streamed again", async () => {
   const clock = createVirtualClock();
   await using wired = await wire("compatible/llama", clock);
